@@ -16,7 +16,7 @@ from loadtest.speculation.engines import Engines, start_engines
 from loadtest.speculation.links import Prompt
 from loadtest.tiers import plots, report
 from loadtest.tiers.comparisons import WayResult, compare_cell
-from loadtest.tiers.plan import TABLE, Cell, Phase, TiersPlan
+from loadtest.tiers.plan import NEAR_ROUND_TRIP_MS, TABLE, Cell, Phase, TiersPlan
 from loadtest.tiers.rounds import measure_cell
 from loadtest.tiers.testbed import Testbed, set_link
 from loadtest.tiers.ways import ACCEPTANCES, MODELS, NATURAL
@@ -116,7 +116,7 @@ class TiersBenchmark(Benchmark[TiersPlan]):
 
     def measure_cell(self, testbed: Testbed, phase: Phase, cell: Cell) -> list[WayResult]:
         self.progress(f"{phase.name}, {cell.name}")
-        set_link(testbed.far, cell.round_trip_ms)
+        set_link(testbed.far, cell.round_trip_ms or NEAR_ROUND_TRIP_MS)
         warm_up.wait_for_pools(testbed.gateways.values())
         answers = measure_cell(
             cell,

@@ -30,7 +30,7 @@ def plot_speeds(results: Sequence[WayResult], path: Path) -> Path:
             key = (result.phase.name, result.cell.round_trip_ms)
             groups.setdefault(key, []).append(result)
     figure, row = panels(len(groups), width=4.0, height=3.6)
-    for axes, ((phase, round_trip_ms), group) in zip(row, groups.items(), strict=True):
+    for axes, ((phase, _), group) in zip(row, groups.items(), strict=True):
         shown = [result for result in group if result.way.name != "device only"]
         places = range(len(shown))
         speeds = [result.tokens_per_s for result in shown]
@@ -45,7 +45,7 @@ def plot_speeds(results: Sequence[WayResult], path: Path) -> Path:
         axes.set_yticks(list(places), labels)
         axes.invert_yaxis()
         axes.set_xlabel("output tokens per second", fontsize=9)
-        axes.set_title(f"{phase}, edge-cloud RTT {round_trip_ms} ms", fontsize=9)
+        axes.set_title(f"{phase},\n{group[0].cell.place}", fontsize=9)
     caption = (
         "Tokens of whole answers per second, from sending to the end, with the share of right "
         f"answers at the name. Grey: one tier alone; blue: together. {WHISKERS_95.capitalize()}. "
@@ -90,7 +90,7 @@ def plot_spoiled(results: Sequence[WayResult], path: Path) -> Path:
         axes.axhline(SPOILED_GOAL, color="black", linestyle="--", linewidth=0.8, label="goal")
         axes.set_xticks(range(len(DRAFTERS)), DRAFTERS)
         axes.set_xlabel("share of the device's drafts that is right", fontsize=9)
-        axes.set_title(f"{phase}, edge-cloud RTT {round_trip_ms} ms", fontsize=9)
+        axes.set_title(f"{phase},\nedge-cloud RTT {round_trip_ms} ms", fontsize=9)
         axes.set_ylim(bottom=0)
     if row:
         row[0].set_ylabel("speed-up of an output token (TPOT)", fontsize=9)

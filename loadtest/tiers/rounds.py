@@ -32,11 +32,12 @@ def measure_cell(
     cell: Cell, *, testbed: Testbed, questions: Sequence[Question], warm_up: int, cores: Cores
 ) -> list[Answer]:
     """The far links must have the cell's round trip already. Raises BenchmarkFailure."""
-    return run(_measure(cell, testbed, questions, warm_up, cores))
+    place_edge(cell, testbed, cores)
+    return run(_measure(cell, testbed, questions, warm_up))
 
 
 async def _measure(
-    cell: Cell, testbed: Testbed, questions: Sequence[Question], warm_up: int, cores: Cores
+    cell: Cell, testbed: Testbed, questions: Sequence[Question], warm_up: int
 ) -> list[Answer]:
     random = Random(cell.name)
     # Without its engine, vLLM's own speculation takes no part.
@@ -47,10 +48,10 @@ async def _measure(
         Client(testbed.targets) as client,
         ExclusiveEngine(testbed.engines) as exclusive,
     ):
-        places = EdgePlace(testbed, exclusive, cores)
 
         async def ask(way: Way, question: Question) -> TokenStream:
-            await places.switch_to(way)
+            if engines := engines_of(way, testbed.engines):
+                await exclusive.switch_to(*engines)
             return await client.ask(target_of(way), request(MODELS[way.name], question.prompt))
 
         # The agents and the gateway learn the link and who is right how often.
@@ -68,26 +69,13 @@ async def _measure(
     return answers
 
 
-class EdgePlace:
-    """The core of the edge's engine: beside the cloud's where the two answer together.
+def place_edge(cell: Cell, testbed: Testbed, cores: Cores) -> None:
+    """Move the edge's engine beside the cloud's, for a cell in which the two answer together.
 
-    An engine that answers alone has the engines' core for itself. In a chain the edge's engine
-    moves to the core of gateways, links and device: both engines on one would take each other's
-    time in every step, and neither site would do so to the other.
+    An engine that answers alone has the engines' core for itself. In a chain the edge's engine is
+    on the core of gateways, links and devices: both engines on one would take each other's time in
+    every step. It stays there for the whole cell, as an engine that has just been moved answers
+    its first question late.
     """
-
-    def __init__(self, testbed: Testbed, exclusive: ExclusiveEngine, cores: Cores) -> None:
-        self._engines = testbed.engines
-        self._exclusive = exclusive
-        self._cores = cores
-        self._moved = False
-
-    async def switch_to(self, way: Way) -> None:
-        engines = engines_of(way, self._engines)
-        together = len(engines) > 1
-        edge = self._engines.drafting["edge"].engine
-        if edge in engines and together != self._moved:
-            edge.pin(self._cores.measured if together else self._cores.others)
-            self._moved = together
-        if engines:
-            await self._exclusive.switch_to(*engines)
+    together = any(len(engines_of(way, testbed.engines)) > 1 for way in cell.ways)
+    testbed.engines.drafting["edge"].engine.pin(cores.measured if together else cores.others)

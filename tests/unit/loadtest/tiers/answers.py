@@ -60,6 +60,7 @@ def compared(
     return compare_cell(phase or Phase(name="real steps", cells=[measured]), measured, answers)
 
 
+NEAR = [EDGE_ONLY, with_device("edge")]
 NATURAL_WAYS = [way for way in SECONDS if way.drafter in ("", NATURAL)]
 FAR_SPOILED = [way for way in SECONDS if way.drafter and "cloud" in way.name]
 
@@ -67,6 +68,7 @@ FAR_SPOILED = [way for way in SECONDS if way.drafter and "cloud" in way.name]
 def results() -> list[WayResult]:
     """A table at two round trips, and spoiled drafts at one."""
     return [
+        *compared(cell(TABLE, 0, NEAR)),
         *compared(cell(TABLE, 20, NATURAL_WAYS)),
         *compared(cell(TABLE, 50, NATURAL_WAYS), {way: 2 * s for way, s in SECONDS.items()}),
         *compared(cell(SPOILED, 50, [CLOUD_ONLY, EDGE_CLOUD, *FAR_SPOILED])),

@@ -24,5 +24,15 @@ def test_every_way_can_be_asked(plan: TiersPlan) -> None:
 @pytest.mark.parametrize("plan", [FULL, QUICK])
 def test_what_the_final_line_names_is_measured(plan: TiersPlan) -> None:
     cells = {(cell.kind, cell.round_trip_ms) for cell in plan.phases[0].cells}
-    assert {(TABLE, 20), (TABLE, 50), (SPOILED, 50)} <= cells
+    assert {(TABLE, 0), (TABLE, 20), (TABLE, 50), (SPOILED, 50)} <= cells
     assert not plan.phases[0].steps_ms
+
+
+@pytest.mark.parametrize("plan", [FULL, QUICK])
+def test_the_edges_engine_answers_in_a_cell_either_alone_or_beside_the_clouds(
+    plan: TiersPlan,
+) -> None:
+    for phase in plan.phases:
+        for cell in phase.cells:
+            names = {way.name for way in cell.ways}
+            assert not (names & {"device-edge"} and names & {"device-edge-cloud", "edge-cloud"})
