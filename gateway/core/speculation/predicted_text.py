@@ -68,7 +68,7 @@ class PredictedText:
     def __post_init__(self) -> None:
         self._kept = bytearray(len(self.ids))
         if self.starts:
-            self._alignments = [Alignment(place=0, begin=0, offered=0)]
+            self._alignments = [] if not self.ids else [Alignment(place=0, begin=0, offered=0)]
         else:
             # No place is expected, and no single token tells one.
             self._since, self._misses = NEAR, PATIENCE
@@ -89,7 +89,6 @@ class PredictedText:
             lost = not self._follow(token) or lost
         if self._alignments and not lost:
             return self._extension()
-        # Also where an earlier batch has found a place of which nothing has been offered yet.
         return self._realign()
 
     def _follow(self, token: int) -> bool:
@@ -120,21 +119,27 @@ class PredictedText:
         """The places where the answer may go on now, as branches: the likeliest first."""
         position, before = len(self.answer), self.answer[-BEFORE:]
         runs: list[DraftRun] = []
-        reach = REACH if self._misses <= 1 else max(2, self.per_step >> (self._misses - 1))
         found: list[Alignment] = []
-        for place in self._places():
+        length, places = self._places()
+        reach = REACH
+        if self._misses > 1:
+            # What was wrong again is offered in small pieces, unless much speaks for it.
+            reach = max(2, self.per_step >> (0 if length >= PATIENCE else self._misses - 1))
+        for place in places:
             ids = self.ids[place : place + (reach if not found else min(reach, self.per_step))]
             found.append(Alignment(place=place, begin=place, offered=position + len(ids)))
             runs.append((position, list(ids), before))
         self._alignments = found
         return runs
 
-    def _places(self) -> list[int]:
-        """Where the answer may go on, the likeliest first, each once."""
+    def _places(self) -> tuple[int, list[int]]:
+        """Where the answer may go on, the likeliest first, each once; and how many of the answer's
+        last tokens stand before the first of them."""
         expected = self._anchor + self._since
         length, place = self._longest_match(expected)
         needed = 2 if self._misses <= PATIENCE else 3 if self._misses <= 3 * PATIENCE else 4
-        places = [place] if length >= needed else []
+        length = length if length >= needed else 0
+        places = [place] if length else []
         if self._misses <= PATIENCE and self._since <= NEAR:
             token = self.answer[-1]
             after = self.ids[self._anchor : self._anchor + NEAR]
@@ -142,7 +147,7 @@ class PredictedText:
             places += [self._anchor + after.index(token) + 1] if token in after else []
             places += [expected, self._anchor]
         inside = (one for one in places if 0 <= one < len(self.ids))
-        return list(dict.fromkeys(inside))
+        return length, list(dict.fromkeys(inside))
 
     def _longest_match(self, expected: int) -> tuple[int, int]:
         """How many of the answer's last tokens stand before a place in the text, at most LONGEST,

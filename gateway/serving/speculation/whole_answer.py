@@ -91,7 +91,7 @@ class WholeAnswer:
     def body(self, usage_details: Mapping[str, int] | None = None) -> bytes:
         """`usage_details` go into the usage's `completion_tokens_details`."""
         about = dict(self._about)
-        usage = {**_USAGE, **(about.pop("usage") or {})}
+        usage = {**_USAGE, **(about["usage"] or {})}
         about["usage"] = with_details(usage, usage_details) if usage_details else usage
         if self._chat and not self._shows_ids:
             about["prompt_token_ids"] = None

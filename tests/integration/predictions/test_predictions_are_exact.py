@@ -62,3 +62,111 @@ def test_a_right_prediction_saves_most_of_the_steps(asker: Asker, path: str, str
     before = asker.counts()["accepted"]
     asker.ask(path, **asked, **predicting(text))
     assert asker.counts()["accepted"] - before > LENGTH / 2
+
+
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
+def test_a_whole_answer_has_the_engines_own_form(asker: Asker, path: str) -> None:
+    asked = {**ASKED[path], **LONG, "return_token_ids": True}
+    own = asker.ask(path, **asked)
+    predicted = asker.ask(path, **asked, **predicting(own.text))
+    assert list(predicted.body) == list(own.body)
+    changing = ("id", "created", "usage", "metrics")
+    for name in own.body:
+        if name not in changing:
+            assert predicted.body[name] == own.body[name], name
+    details = predicted.usage.pop("completion_tokens_details")
+    own.usage.pop("completion_tokens_details")
+    assert predicted.usage == own.usage
+    assert details["accepted_prediction_tokens"] > LENGTH / 2
+
+
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
+def test_a_stream_has_the_engines_own_form(asker: Asker, path: str) -> None:
+    asked = {**ASKED[path], **LONG, "stream": True}
+    own = asker.ask(path, **asked)
+    predicted = asker.ask(path, **asked, **predicting(own.text))
+    forms = [
+        {(*event, *event["choices"][0]) for event in reply.events} for reply in (own, predicted)
+    ]
+    assert forms[0] == forms[1]
+    assert not own.usage and not predicted.usage
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
+def test_the_usage_tells_what_was_kept(asker: Asker, path: str, stream: bool) -> None:
+    asked = {**ASKED[path], **LONG, "stream": stream}
+    if stream:
+        asked["stream_options"] = {"include_usage": True}
+    own = asker.ask(path, **asked)
+    assert not own.details
+    right = asker.ask(path, **asked, **predicting(own.text))
+    size = len(asker.engine.tokenize(own.text))
+    kept = right.details["accepted_prediction_tokens"]
+    assert size - 2 <= kept + right.details["rejected_prediction_tokens"] <= size
+    assert kept >= size - 2
+    wrong = asker.ask(path, **asked, **predicting("Quite another answer than that one"))
+    assert wrong.details["accepted_prediction_tokens"] <= 2
+    assert wrong.details["rejected_prediction_tokens"] > 2
+    assert wrong.usage["completion_tokens"] == own.usage["completion_tokens"] == LENGTH
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "value"),
+    [
+        (CHAT, "n", 2),
+        (CHAT, "logprobs", True),
+        (CHAT, "presence_penalty", 0.5),
+        (CHAT, "frequency_penalty", 0.5),
+        (CHAT, "modalities", ["text", "audio"]),
+        (CHAT, "tools", [{"type": "function", "function": {"name": "f"}}]),
+        (COMPLETIONS, "n", 2),
+        (COMPLETIONS, "logprobs", 1),
+        (COMPLETIONS, "echo", True),
+        (COMPLETIONS, "best_of", 2),
+    ],
+)
+def test_what_openai_refuses_beside_a_prediction_is_refused_by_its_name(
+    asker: Asker, path: str, field: str, value: Any
+) -> None:
+    asked = {**ASKED[path], "temperature": 1, field: value}
+    refused = asker.post(path, **asked, **predicting("a text"))
+    assert refused.status_code == 400
+    error = refused.json()["error"]
+    assert error["param"] == field and "prediction" in error["message"]
+
+
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
+@pytest.mark.parametrize(
+    ("prediction", "param"),
+    [
+        ("a text", "prediction"),
+        ({"type": "other", "content": "a text"}, "prediction.type"),
+        ({"type": "content"}, "prediction.content"),
+        ({"type": "content", "content": [{"type": "image_url"}]}, "prediction.content.0.type"),
+        ({"type": "content", "content": "a" * 140_000}, "prediction"),
+    ],
+)
+def test_a_prediction_that_is_none_is_refused(
+    asker: Asker, path: str, prediction: Any, param: str
+) -> None:
+    refused = asker.post(path, **ASKED[path], prediction=prediction)
+    assert refused.status_code == 400, refused.text
+    assert refused.json()["error"]["param"] == param
+
+
+def test_parts_of_a_text_are_a_prediction_too(asker: Asker) -> None:
+    asked = {**ASKED[CHAT], **LONG}
+    own = asker.ask(CHAT, **asked).text
+    parts = [{"type": "text", "text": own[:20]}, {"type": "text", "text": own[20:]}]
+    told = asker.ask(CHAT, **asked, prediction={"type": "content", "content": parts})
+    assert told.text == own
+    assert told.details["accepted_prediction_tokens"] > LENGTH / 2
+
+
+def test_a_prediction_that_cannot_be_used_is_told_and_answered(asker: Asker) -> None:
+    asked = {**ASKED[CHAT], **LONG, "min_p": 0.05}
+    plain = asker.ask(CHAT, **asked)
+    told = asker.ask(CHAT, **asked, **predicting(plain.text))
+    assert told.headers["x-tierflow-prediction"] == "not-used: min_p"
+    assert told.said == plain.said
