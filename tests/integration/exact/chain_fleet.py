@@ -11,7 +11,13 @@ from typing import Any
 import httpx
 
 from loadtest.link.control import Control
-from tests.integration.exact.drafting_fleet import DRAFTS_PER_S, SCRIPTED, start_links, token_of
+from tests.integration.exact.drafting_fleet import (
+    AGENTS,
+    DRAFTS_PER_S,
+    SCRIPTED,
+    start_links,
+    token_of,
+)
 from tests.reference_verifier.client import SECRET, Verifier
 from tests.servers import Server, eventually, free_port, start_gateway
 
@@ -63,7 +69,9 @@ def open_chain_fleet(edge: Verifier, cloud: Verifier, folder: Path, stack: ExitS
             ("cloud", CLOUD, CLOUD_MAILBOX),
         )
     }
-    tokens = {name: hashlib.sha256(token_of(name).encode()).hexdigest() for name in SCRIPTED}
+    tokens = {
+        name: hashlib.sha256(token_of(name).encode()).hexdigest() for name in (*SCRIPTED, *AGENTS)
+    }
     config = {
         "pools": pools,
         "scrape": {"interval_s": 0.5},

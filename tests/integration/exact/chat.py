@@ -17,6 +17,7 @@ TOKENS = 48
 
 http = httpx.Client(trust_env=False, timeout=120)
 DEVICE_CLOUD = "tierflow-device-cloud"
+DEVICE_EDGE_CLOUD = "tierflow-device-edge-cloud"
 WINDOW = "x-tierflow-draft-window"
 
 

@@ -31,6 +31,9 @@ SPOIL = 0.3
 SCRIPTED = ("phone", "tablet")
 """Devices that tests play themselves, straight at the gateway."""
 
+AGENTS = ("agent-0", "agent-1")
+"""Devices with an agent each, by their numbers."""
+
 DRAFTS_PER_S = 10_000
 """What the gateway takes of a device; an agent drafts no faster."""
 
@@ -75,7 +78,7 @@ def token_of(name: str) -> str:
 
 def open_fleet(engine: Verifier, folder: Path, stack: ExitStack) -> DraftingFleet:
     """All is up and connected; `stack` stops it."""
-    devices = [*SCRIPTED, "agent-0", "agent-1"]
+    devices = [*SCRIPTED, *AGENTS]
     pool: dict[str, Any] = {"tier": "cloud", "endpoints": [engine.url]}
     pool |= {"mailboxes": [f"127.0.0.1:{engine.mailbox}"], "mailbox_secret": SECRET}
     tokens = {name: hashlib.sha256(token_of(name).encode()).hexdigest() for name in devices}
@@ -104,7 +107,7 @@ def start_links(targets: Mapping[int, str], folder: Path, stack: ExitStack) -> C
 
 def start_agent(number: int, gateway: int, folder: Path, stack: ExitStack) -> Server:
     port, token = free_port(), folder / f"agent-{number}.token"
-    token.write_text(token_of(f"agent-{number}"))
+    token.write_text(token_of(AGENTS[number]))
     command = [sys.executable, "-m", QUICK_AGENT, "--port", str(port)]
     command += ["--model", str(SHIPPED_FAMILY / "rill-device"), "--token-file", str(token)]
     command += ["--gateway", f"http://127.0.0.1:{gateway}"]
