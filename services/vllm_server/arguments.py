@@ -38,6 +38,10 @@ DRAFT_CERTIFICATE = "TIERFLOW_DRAFT_TLS_CERTIFICATE"
 DRAFT_KEY = "TIERFLOW_DRAFT_TLS_KEY"
 DRAFT_CLIENT_CA = "TIERFLOW_DRAFT_TLS_CLIENT_CA"
 """Environment variables: PEM files of TLS at the mailbox."""
+DRAFT_CHOICE = "TIERFLOW_DRAFT_CHOICE"
+"""How the engine's process chooses among drafts; set by `launch`."""
+GOODPUT, ALL = "goodput", "all"
+DRAFT_CHOICES = (GOODPUT, ALL)
 STEP_WAIT = "TIERFLOW_STEP_WAIT_MS"
 """Environment variable: milliseconds that each step of the model takes at least, to measure what a
 larger model would do (`step_wait`)."""
@@ -103,6 +107,7 @@ class Replica:
     draft_mailbox: str | None = None
     """HOST:PORT where drafts from outside are taken; None: no speculation."""
     draft_tokens_per_step: int = 16
+    draft_choice: str = GOODPUT
     draft_tls: tuple[str, str, str | None] | None = None
     """PEM files of TLS at the mailbox: certificate, key, and the authorities of its clients."""
     step_wait: bool = False
@@ -150,6 +155,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> R
         step_wait=_waits(environment, options.further),
         draft_tls=_draft_tls(options),
         draft_mailbox=_draft_mailbox(options.draft_mailbox, environment.get(DRAFT_SECRET, "")),
+        draft_choice=options.draft_choice,
         draft_tokens_per_step=_draft_tokens_per_step(options.draft_tokens_per_step),
     )
 
@@ -184,6 +190,12 @@ def _parser() -> argparse.ArgumentParser:
     ):
         parser.add_argument(f"--draft-tls-{name}", metavar="FILE", help=what)
     parser.add_argument("--draft-tokens-per-step", type=int, default=16, help="default: 16")
+    parser.add_argument(
+        "--draft-choice",
+        choices=DRAFT_CHOICES,
+        default=GOODPUT,
+        help="which drafts a step verifies: those that pay under the load (the default), or all",
+    )
     parser.add_argument("further", nargs="*", metavar="-- ARGUMENT", help="for vLLM")
     return parser
 
@@ -339,7 +351,7 @@ def launch(replica: Replica, config: dict[str, object] | None, on_cpu: bool) -> 
             arguments += [WORKER, f"{PACKAGE}.step_wait_worker.StepWaitWorker"]
         return Launch(arguments=[*arguments, *replica.further], environment=environment)
     arguments += _speculation(replica.draft_tokens_per_step, replica.step_wait)
-    overrides = {DRAFT_MAILBOX: replica.draft_mailbox}
+    overrides = {DRAFT_MAILBOX: replica.draft_mailbox, DRAFT_CHOICE: replica.draft_choice}
     if replica.draft_tls is not None:
         names = (DRAFT_CERTIFICATE, DRAFT_KEY, DRAFT_CLIENT_CA)
         files = zip(names, replica.draft_tls, strict=True)

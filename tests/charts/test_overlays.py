@@ -66,6 +66,7 @@ def test_what_is_said_for_all_pools_gives_way_to_what_one_says(tmp_path: Path) -
     for pod in pods(found):
         if pod.component == "engine":
             assert "--draft-tokens-per-step=8" in pod.spec["containers"][0]["args"]
+            assert "--draft-choice=goodput" in pod.spec["containers"][0]["args"]
 
 
 def test_false_and_zero_and_empty_win_over_what_is_said_for_all_pools(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "engines": (
         "TIERFLOW_DRAFT_SECRET",
         "TIERFLOW_DRAFT_MAILBOX",
+        "TIERFLOW_DRAFT_CHOICE",
         "TIERFLOW_DRAFT_TLS_CERTIFICATE",
         "TIERFLOW_DRAFT_TLS_KEY",
         "TIERFLOW_DRAFT_TLS_CLIENT_CA",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from services.vllm_server.race.counts import Counts
 from services.vllm_server.race.session import DraftSession
+from services.vllm_server.race.tree import Node
 
 
 @dataclass(kw_only=True)
@@ -68,13 +69,22 @@ class Branches:
         entry.put(position, tokens, before, now)
 
     def take(self, session: str, output: Sequence[int], limit: int, now: int = 0) -> list[int]:
-        """Up to `limit` draft tokens that continue `output`, all of the request's tokens so far.
+        """All that is `waiting`, offered."""
+        return self.offer(session, self.waiting(session, output, limit), now)
+
+    def waiting(self, session: str, output: Sequence[int], limit: int) -> list[Node]:
+        """Up to `limit` drafts that continue `output`, all of the request's tokens so far.
 
         Tokens that were generated in the meantime are dropped. A branch that contradicts the
         output is forgotten: whatever follows a wrong token is worthless.
         """
         entry = self._sessions.get(session)
-        return [] if entry is None else entry.take(output, limit, now)
+        return [] if entry is None else entry.waiting(output, limit)
+
+    def offer(self, session: str, path: Sequence[Node], now: int = 0) -> list[int]:
+        """A step takes these, which were `waiting`, for verification; gives their tokens."""
+        entry = self._sessions.get(session)
+        return [] if entry is None else entry.offer(path, now)
 
     def forget(self, session: str) -> None:
         """The session is over; what still comes for it is dropped."""

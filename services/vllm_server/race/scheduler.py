@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +25,26 @@ from vllm.v1.request import Request, RequestStatus
 from gateway.protocol.mailbox import VERSION, MailboxGreeting
 from services.vllm_server.arguments import (
     DRAFT_CERTIFICATE,
+    DRAFT_CHOICE,
     DRAFT_CLIENT_CA,
     DRAFT_KEY,
     DRAFT_MAILBOX,
     DRAFT_SECRET,
+    GOODPUT,
     MIN_DRAFT_SECRET,
 )
 from services.vllm_server.race.branches import Branches
 from services.vllm_server.race.eligibility import blocks, decodes, may_draft, session_of
 from services.vllm_server.race.executors import skip_proposal_calls
+from services.vllm_server.race.goodput.shared_steps import SharedSteps
 from services.vllm_server.race.mailbox import MailboxServer
 from services.vllm_server.race.mailbox_tls import MailboxTls
+from services.vllm_server.race.tree import Node
 
 MESSAGES_AT_ONCE = 8
-DRAIN_US = 500
-"""Microseconds of a step, at most, for drafts that have come; the rest waits for the next one."""
+DRAIN_US, DRAIN_US_A_SESSION = 500, 50
+"""Microseconds of a step, at most, for drafts that have come, and more for each session; the rest
+waits for the next step. A message takes some 10."""
 EXPIRE_EVERY_US = 30_000_000
 
 log = logging.getLogger("vllm.tierflow")
@@ -59,6 +65,7 @@ class RaceScheduler(Scheduler):
         self._blocking: set[str] = set()
         self._expire_at = 0
         self._accepted = self._failures = 0
+        self._shared_steps = SharedSteps(os.environ.get(DRAFT_CHOICE, GOODPUT) == GOODPUT)
         self._mailbox = self._open_mailbox()
         log.info("drafts are taken on port %d", self._mailbox.port)
 
@@ -89,7 +96,15 @@ class RaceScheduler(Scheduler):
             self._failed()
             for request in self.running:
                 request.spec_token_ids = []
-        return super().schedule(*arguments, **named)
+        step = super().schedule(*arguments, **named)
+        if self._claims:
+            self._learn(self._shared_steps.fill, step)
+        return step
+
+    def update_from_output(self, *arguments: Any, **named: Any) -> Any:
+        outputs = super().update_from_output(*arguments, **named)
+        self._learn(self._shared_steps.end, bool(self.running))
+        return outputs
 
     def add_request(self, request: Request) -> None:
         super().add_request(request)
@@ -112,10 +127,17 @@ class RaceScheduler(Scheduler):
         if session is not None and self._claims.get(session) is request:
             del self._claims[session]
             self._branches.forget(session)
+            self._learn(self._shared_steps.forget, session)
         return super()._free_request(request, *arguments, **named)
 
     def make_spec_decoding_stats(self, *arguments: Any, **named: Any) -> Any:
-        self._accepted += named.get("num_accepted_tokens", 0)
+        accepted = named.get("num_accepted_tokens", 0)
+        self._accepted += accepted
+        request = self.requests.get(named.get("request_id"))
+        session = None if request is None else session_of(request)
+        if session is not None:
+            offered = named.get("num_draft_tokens", 0)
+            self._learn(self._shared_steps.verified, session, offered, accepted)
         return super().make_spec_decoding_stats(*arguments, **named)
 
     def shutdown(self) -> None:
@@ -124,7 +146,8 @@ class RaceScheduler(Scheduler):
 
     def _assign_drafts(self) -> None:
         now = time.monotonic_ns() // 1000
-        self._empty_mailbox(now + DRAIN_US)
+        self._shared_steps.begin(now)
+        self._empty_mailbox(now + DRAIN_US + DRAIN_US_A_SESSION * len(self._claims))
         if not len(self._branches):
             return
         if now > self._expire_at:
@@ -134,12 +157,21 @@ class RaceScheduler(Scheduler):
         room = (self.max_num_scheduled_tokens - len(self.running)) // 2
         if self._blocking or self._short_of_blocks():
             room = 0
+        waiting: dict[str, list[Node]] = {}
         for session, request in self._claims.items():
             # A request that had drafts in a step without room for it still holds them.
             request.spec_token_ids = []
             if request.status == RequestStatus.RUNNING and decodes(request):
-                request.spec_token_ids = self._drafts(session, request, room, now)
-                room -= len(request.spec_token_ids)
+                waiting[session] = self._waiting(session, request, room)
+        counts = {session: len(path) for session, path in waiting.items() if path}
+        if not counts:
+            return
+        chosen = self._shared_steps.choose(
+            counts, requests=len(self.running), drafted_for=len(waiting), room=room
+        )
+        self._branches.counts.left_out += min(room, sum(counts.values())) - sum(chosen.values())
+        for session, number in chosen.items():
+            self._offer(session, waiting[session][:number], now)
 
     def _empty_mailbox(self, until: int) -> None:
         while arrivals := self._mailbox.drain(MESSAGES_AT_ONCE):
@@ -156,7 +188,7 @@ class RaceScheduler(Scheduler):
         free = self.kv_cache_manager.block_pool.get_num_free_blocks()
         return bool(free < rows * len(self.running))
 
-    def _drafts(self, session: str, request: Request, room: int, now: int) -> list[int]:
+    def _waiting(self, session: str, request: Request, room: int) -> list[Node]:
         output = request.output_token_ids
         # The verifying step adds a token of its own after the drafts.
         limit = min(
@@ -165,11 +197,21 @@ class RaceScheduler(Scheduler):
             request.max_tokens - len(output) - 1,
             self.max_model_len - request.num_tokens - 1,
         )
-        drafts = self._branches.take(session, output, limit, now)
+        return self._branches.waiting(session, output, limit)
+
+    def _offer(self, session: str, path: list[Node], now: int) -> None:
+        request = self._claims[session]
+        drafts = self._branches.offer(session, path, now)
         if drafts and request.use_structured_output:
-            valid: list[int] = self.structured_output_manager.validate_tokens(request, drafts)
-            return valid
-        return drafts
+            drafts = self.structured_output_manager.validate_tokens(request, drafts)
+        request.spec_token_ids = drafts
+
+    def _learn(self, what: Callable[..., None], *seen: Any) -> None:
+        """What can't be learned must not hold up vLLM's own work."""
+        try:
+            what(*seen)
+        except Exception:
+            self._failed()
 
     def _failed(self) -> None:
         self._failures += 1
@@ -184,6 +226,7 @@ class RaceScheduler(Scheduler):
             "failures": self._failures,
             "sessions": len(self._branches),
             "waiting": counts.waiting,
+            **self._shared_steps.report(),
         }
 
 

@@ -45,8 +45,8 @@ class DraftSession:
             self._levels.add(child)
             parent = child
 
-    def take(self, output: Sequence[int], limit: int, now: int) -> list[int]:
-        """Up to `limit` tokens that continue `output`; drafts that it contradicts are forgotten."""
+    def waiting(self, output: Sequence[int], limit: int) -> list[Node]:
+        """Up to `limit` drafts that continue `output`; those that it contradicts are forgotten."""
         if not self._grounds:
             return []
         length = len(output)
@@ -57,10 +57,19 @@ class DraftSession:
             return []
         for ground in self._grounds:
             if ground.position == length - 1:
-                path = ground.first_path(limit)
-                self._offer(path, now)
-                return [node.token for node in path]
+                return ground.first_path(limit)
         return []
+
+    def offer(self, path: Sequence[Node], now: int) -> list[int]:
+        """A step takes these for verification; gives their tokens."""
+        fresh = [node for node in path if not node.counted]
+        if fresh:
+            self._counts.offers += 1
+            self._counts.age_us += max(0, now - fresh[0].arrived)
+        self._counts.offered += len(fresh)
+        for node in fresh:
+            node.counted = True
+        return [node.token for node in path]
 
     def drop(self) -> None:
         """Nothing of it will be verified any more."""
@@ -106,12 +115,3 @@ class DraftSession:
             self.kept -= 1
         ground.children.clear()
         return fresh
-
-    def _offer(self, path: Sequence[Node], now: int) -> None:
-        fresh = [node for node in path if not node.counted]
-        if fresh:
-            self._counts.offers += 1
-            self._counts.age_us += max(0, now - fresh[0].arrived)
-        self._counts.offered += len(fresh)
-        for node in fresh:
-            node.counted = True

@@ -19,6 +19,10 @@ TRIAL_EVERY = 16
 """Steps that left drafts out, until one of them takes a few more."""
 REQUESTS_A_TRIAL = 16
 """A trial has a token more for each so many requests, and one at least."""
+PLAIN_EVERY = 64
+"""Steps with drafts one after the other, until one is made without: what drafts cost at all can't
+be told otherwise. Where a session is alone such steps come by themselves."""
+FIRST_PLAIN = 16
 
 
 class GoodputPolicy:
@@ -34,6 +38,7 @@ class GoodputPolicy:
         self._idle: dict[str, int] = {}
         self._left_out = 0
         self._fewer = False
+        self._until_plain = FIRST_PLAIN
 
     def forget(self, session: str) -> None:
         self._sessions.pop(session, None)
@@ -44,6 +49,11 @@ class GoodputPolicy:
         if offered > 0:
             self._of(session).observe(offered, accepted)
 
+    def observe(self, requests: int, drafts: int, seconds: float) -> None:
+        """A step with so many requests and draft tokens took so long."""
+        self.times.observe(requests, drafts, seconds)
+        self._until_plain = self._until_plain - 1 if drafts else PLAIN_EVERY
+
     def plan(
         self, waiting: Mapping[str, int], *, requests: int, drafted_for: int, room: int
     ) -> dict[str, int]:
@@ -52,7 +62,7 @@ class GoodputPolicy:
         `waiting`: tokens that the step could take, by session. `requests` run, of which
         `drafted_for` have a session. Sessions without any are left out.
         """
-        if not waiting or room <= 0:
+        if not waiting or room <= 0 or self._until_plain <= 0:
             return {}
         chances = [self._of(session).chances(count) for session, count in waiting.items()]
         seconds = self.times.curve(requests, min(room, sum(map(len, chances))))

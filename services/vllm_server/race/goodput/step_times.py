@@ -22,7 +22,7 @@ FIT_EVERY = 8
 CLIP_AFTER = 32
 CLIP = 2.0
 """A step that takes longer than so often the expected time was held up by something else."""
-RIDGE = (1e-9, 1.0, 4.0, 32.0)
+RIDGE = (1e-9, 1.0, 2.0, 1.0)
 """Squares with which each term is kept near 0: without steps that differ all time is the step's
 own, and drafts cost nothing."""
 TERMS = len(RIDGE)

@@ -89,6 +89,7 @@ def test_the_engines_figures_that_may_fall_are_those_that_say_now() -> None:
 def test_every_count_of_the_engine_has_a_meaning() -> None:
     of_drafts = {field.name for field in dataclasses.fields(Counts)}
     of_the_scheduler = {"accepted", "failures", "sessions", "waiting"}
+    of_the_scheduler |= {"timed_steps", "step_us", "expected_us"}
     greeting = MailboxGreeting(version=1, vocabulary=1, per_step=1)
     mailbox = MailboxServer(
         host="127.0.0.1", port=0, secret=b"a secret of sixteen", greeting=greeting, report=dict

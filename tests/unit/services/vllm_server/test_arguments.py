@@ -138,8 +138,15 @@ def test_a_mailbox_brings_scheduler_worker_server_and_address() -> None:
     assert start.server == "services.vllm_server.race.server"
     assert value(start.arguments, "--scheduler-cls").endswith(".RaceScheduler")
     assert value(start.arguments, "--worker-cls").endswith(".RaceWorker")
-    assert start.overrides == {"TIERFLOW_DRAFT_MAILBOX": "127.0.0.1:9301"}
+    assert start.overrides["TIERFLOW_DRAFT_MAILBOX"] == "127.0.0.1:9301"
     assert not [word for word in start.arguments if SECRET["TIERFLOW_DRAFT_SECRET"] in word]
+
+
+def test_the_engine_is_told_how_it_chooses_among_drafts() -> None:
+    told = "TIERFLOW_DRAFT_CHOICE"
+    assert launch(racing(), None, on_cpu=True).overrides[told] == "goodput"
+    every = launch(racing("--draft-choice", "all"), None, on_cpu=True)
+    assert every.overrides[told] == "all"
 
 
 def test_processes_of_one_machine_meet_on_loopback_and_those_of_several_do_not() -> None:

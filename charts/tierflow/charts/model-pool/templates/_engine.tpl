@@ -40,6 +40,7 @@
 {{- if .Values.drafts.enabled }}
 - --draft-mailbox=0.0.0.0:8001
 - --draft-tokens-per-step={{ int .Values.drafts.tokensPerStep }}
+- --draft-choice={{ .Values.drafts.choice }}
 {{- end }}
 - --
 {{- range include "model-pool.vllmArguments" . | fromJsonArray }}

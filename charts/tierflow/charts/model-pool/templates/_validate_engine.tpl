@@ -8,7 +8,7 @@
 {{- range $flag := list "--ssl-keyfile" "--ssl-certfile" "--ssl-ca-certs" "--ssl-cert-reqs" -}}
 {{- $_ := set $own $flag $plain -}}
 {{- end -}}
-{{- range $flag := list "--draft-mailbox" "--draft-tokens-per-step" -}}
+{{- range $flag := list "--draft-mailbox" "--draft-tokens-per-step" "--draft-choice" -}}
 {{- $_ := set $own $flag "say it under `drafts`, which the Service and the policies follow, too" -}}
 {{- end -}}
 {{- $_ := set $own "--served-model-name" "say it in model.name, which the Service's labels and the gateway follow, too" -}}

@@ -74,6 +74,7 @@ multiNode.size
 {{- if .Values.drafts.enabled }}
 drafts.key
 drafts.tokensPerStep
+drafts.choice
 {{- end }}
 {{- if .Values.lora.modules }}
 lora.maxRank

@@ -62,7 +62,7 @@ def rate_of_policy(times: Times, shares: Sequence[float], requests: int) -> floa
                 right += 1
             policy.verified(name, count, right)
         taken = times(requests, sum(counts)) * random.uniform(1.0, 1.1)
-        policy.times.observe(requests, sum(counts), taken)
+        policy.observe(requests, sum(counts), taken)
         return counts
 
     return rate(times, shares, requests, plan)
@@ -91,8 +91,8 @@ def test_nothing_known_a_lone_session_is_given_all_its_drafts() -> None:
 def test_drafts_that_were_bad_are_tried_again() -> None:
     policy = GoodputPolicy()
     for _ in range(200):
-        policy.times.observe(1, 0, 0.005)
-        policy.times.observe(1, 8, 0.009)
+        policy.observe(1, 0, 0.005)
+        policy.observe(1, 8, 0.009)
         policy.verified("session", 8, 0)
     given = [
         policy.plan({"session": 8}, requests=1, drafted_for=1, room=100).get("session", 0)
@@ -105,7 +105,7 @@ def test_those_without_drafts_wait_no_longer_than_told() -> None:
     policy = GoodputPolicy()
     for _ in range(200):
         for drafts in (0, 16, 64, 256):
-            policy.times.observe(32, drafts, 0.01 + 0.0001 * drafts)
+            policy.observe(32, drafts, 0.01 + 0.0001 * drafts)
     waiting = {f"session-{n}": 16 for n in range(16)}
     for session in waiting:
         for _ in range(50):
@@ -129,7 +129,7 @@ def test_a_plan_stays_within_what_waits_and_what_has_room(
 ) -> None:
     policy = GoodputPolicy()
     for step in steps:
-        policy.times.observe(*step)
+        policy.observe(*step)
     for _ in range(40):
         plan = policy.plan(waiting, requests=8, drafted_for=7, room=room)
         assert sum(plan.values()) <= max(room, 0)
