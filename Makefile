@@ -26,7 +26,7 @@ SEED ?=
 Q ?= Add 417 and 325 digit by digit.
 
 .PHONY: help up down status logs settings device ask test test-examples test-properties test-clients test-models test-cluster test-containers lint docs bench bench-speculation bench-tiers \
-  bench-collective bench-keys bench-poison chaos fuzz soak load family specialists images chart locks sbom audit \
+  bench-capacity bench-collective bench-keys bench-poison chaos fuzz soak load family specialists images chart locks sbom audit \
   compose-secrets clean
 
 help: ## list the targets and the variables they take
@@ -98,6 +98,10 @@ bench-speculation: ## measure drafts from a device against server-only streaming
 bench-tiers: ## measure device, edge and cloud together, and what drafts give else; ARGS="--only tiers"
 	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
 	  TIERFLOW_ENGINE_PYTHON="$$engine" QUICK=$(QUICK) "$$gateway" -m loadtest.tiers $(ARGS)
+
+bench-capacity: ## measure one engine under load, with devices that draft and without; QUICK=1 is short
+	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
+	  TIERFLOW_ENGINE_PYTHON="$$engine" QUICK=$(QUICK) "$$gateway" -m loadtest.capacity
 
 bench-collective: ## measure devices that answer together, and the cascade; QUICK=1 is short
 	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \

@@ -40,6 +40,7 @@ WITHOUT_WORDS = (
     "deploy.reference",
     "deploy.supply_chain.image_packages",
     "loadtest.bench",
+    "loadtest.capacity",
     "loadtest.collective",
     "loadtest.keys",
     "loadtest.load",
