@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from math import log
 
+from gateway.core.bounded_dict import BoundedDict
+
 MARGIN = 1.05
 """The gain from which on a tier that was left out comes back."""
 FORGETTING = 0.9
@@ -25,6 +27,8 @@ SURPRISE = 1.2
 TRY_EVERY, CLEARNESS, RAREST = 4, 40.0, 256
 """Answers between two tries of another way: the first while its speed is not known, or there is no
 difference; more by so much times the logarithm of the quotient; the last at most."""
+MAX_GAINS = 4096
+"""Chains, with who drafts for them, whose gains are kept."""
 
 
 @dataclass(slots=True)
@@ -111,3 +115,31 @@ class TierGain:
         if ours is None or theirs is None or self._surprised:
             return TRY_EVERY
         return min(RAREST, TRY_EVERY * (1.0 + CLEARNESS * abs(log(ours / theirs))))
+
+
+class TierGains:
+    """The gains of all chains. They depend on who drafts for the lowest tier in the middle: one
+    device's drafts leave a tier nothing to add, another's are of no use without it."""
+
+    def __init__(self) -> None:
+        self._gains: BoundedDict[tuple[str, str, str], TierGain] = BoundedDict(MAX_GAINS)
+
+    def of(self, *, chain: str, model: str, drafter: str, tiers: Iterable[str]) -> TierGain:
+        """`chain` names its tiers, `model` decides, `drafter` is "" where nobody drafts below."""
+        key = (chain, model, drafter)
+        gain = self._gains.get(key)
+        if gain is None:
+            gain = self._gains[key] = TierGain(tiers=tuple(tiers))
+        return gain
+
+    def left_out(self) -> list[str]:
+        """What is not in use, in words; devices are counted, not named."""
+        found: dict[tuple[str, str, str], list[float]] = {}
+        for (chain, model, _), tiers in self._gains.items():
+            for tier, gain in tiers.left_out():
+                found.setdefault((tier, model, chain), []).append(gain)
+        return [
+            f"{tier} for {model} in {chain} (measured gain {min(gains):.2f}"
+            + (f" and more, with {len(gains)} devices)" if len(gains) > 1 else ")")
+            for (tier, model, chain), gains in found.items()
+        ]

@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from gateway.core.bounded_dict import BoundedDict
 from gateway.core.ports import ChainTelemetry
 from gateway.core.routing.routing import Choice
 from gateway.core.speculation.chain_report import ChainReport, MiddleTierReport
 from gateway.core.speculation.job import Job
 from gateway.core.speculation.lead import Lead
-from gateway.core.speculation.tier_gain import TierGain
+from gateway.core.speculation.tier_gain import TierGain, TierGains
 from gateway.core.tier import Tier
 from gateway.core.types import InferenceRequest
 from gateway.protocol.virtual_models import OF_TIER
@@ -20,12 +19,6 @@ from gateway.serving.chain.chain import Chain
 from gateway.serving.chain.middle_tier import MiddleTier, MiddleTierTerms
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from gateway.serving.requests.verifiers import VerifierEndpoints
-
-MAX_GAINS = 256
-"""Chains whose gains are kept."""
-
-GainKey = tuple[str, str]
-"""A chain's tiers, and the model that decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +47,7 @@ class Chains:
     timeouts: AnswerTimeouts
     new_id: Callable[[], str]
     telemetry: ChainTelemetry
-    _gains: BoundedDict[GainKey, TierGain] = field(default_factory=lambda: BoundedDict(MAX_GAINS))
+    _gains: TierGains = field(default_factory=TierGains)
 
     def open(
         self, wish: ChainWish, ahead: Callable[[int, Sequence[int]], None] = _nowhere
@@ -84,11 +77,7 @@ class Chains:
 
     def conditions(self) -> dict[str, str]:
         """What is left out, in words for the operator."""
-        left_out = [
-            f"{tier} for {model} in {chain} (measured gain {gain:.2f})"
-            for (chain, model), tiers in self._gains.items()
-            for tier, gain in tiers.left_out()
-        ]
+        left_out = self._gains.left_out()
         if not left_out:
             return {}
         return {
@@ -97,11 +86,12 @@ class Chains:
         }
 
     def _gain(self, wish: ChainWish, chain: str) -> TierGain:
-        key = (chain, wish.choice.model)
-        gain = self._gains.get(key)
-        if gain is None:
-            gain = self._gains[key] = TierGain(tiers=tuple(wish.through))
-        return gain
+        return self._gains.of(
+            chain=chain,
+            model=wish.choice.model,
+            drafter=wish.request.caller.id if wish.below else "",
+            tiers=wish.through,
+        )
 
     def _ended(self, gain: TierGain, report: ChainReport, complete: bool) -> None:
         if complete and report.whole:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.speculation.tier_gain import MARGIN, RAREST, TierGain
+from gateway.core.speculation.tier_gain import MARGIN, RAREST, TierGain, TierGains
 
 TOKENS = 60
 NOISE = 0.02
@@ -87,3 +87,22 @@ def test_short_answers_say_nothing() -> None:
         rule.observe(rule.choose(), 3, 100.0)
     assert rule.gain("edge") is None
     assert TierGain(tiers=()).choose() == frozenset()
+
+
+def test_what_one_device_makes_of_a_tier_does_not_take_it_from_another() -> None:
+    gains = TierGains()
+
+    def of(device: str) -> TierGain:
+        return gains.of(
+            chain="device-edge-cloud", model="rill-cloud", drafter=device, tiers=("edge",)
+        )
+
+    answers(of("precise"), edge(0.9), 200)
+    answers(of("spoiled"), edge(1.8), 200)
+    assert (of("precise").used, of("spoiled").used) == (frozenset(), {"edge"})
+    [words] = gains.left_out()
+    assert words.startswith("edge for rill-cloud in device-edge-cloud (measured gain 0.")
+    answers(of("another"), edge(0.8), 200)
+    [words] = gains.left_out()
+    assert words.endswith("and more, with 2 devices)")
+    assert "precise" not in words
