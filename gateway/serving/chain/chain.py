@@ -32,7 +32,7 @@ class Chain:
         report: ChainReport,
         clock: Clock,
         ahead: Callable[[int, Sequence[int]], None],
-        ended: Callable[[ChainReport, bool], None],
+        ended: Callable[[ChainReport], None],
     ) -> None:
         self._names = names
         self._writers = Writers(last=len(names) - 1)
@@ -109,14 +109,14 @@ class Chain:
             self._deciding = False
         return writers
 
-    def close(self, complete: bool) -> None:
-        """Idempotent. `complete`: the answer came to its end."""
+    def close(self) -> None:
+        """Idempotent."""
         if self._closed:
             return
         self._closed = True
         for middle in self._middles:
             middle.close()
-        self._ended(self._report, complete)
+        self._ended(self._report)
 
     def _to_last(self, runs: Sequence[DraftRun]) -> bool:
         if self._leave_last is None:

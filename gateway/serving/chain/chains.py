@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from gateway.core.ports import ChainTelemetry
-from gateway.core.routing.routing import Choice
 from gateway.core.speculation.chain_report import ChainReport, MiddleTierReport
 from gateway.core.speculation.job import Job
 from gateway.core.speculation.lead import Lead
@@ -23,13 +22,14 @@ from gateway.serving.requests.verifiers import VerifierEndpoints
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainWish:
-    """An answer that is to come through tiers in the middle, the lowest first. `below` names who
-    drafts for the lowest, "" where nobody does. `choice` is the last tier's endpoint; `job` what
-    it is asked for."""
+    """An answer that is to come through stages in the middle, the lowest first: names of tiers, or
+    of models. `below` names who drafts for the lowest, "" where nobody does. `last` is the stage
+    that decides, with this `model`; `job` is what it is asked for."""
 
-    through: Sequence[Tier]
+    through: Sequence[str]
     below: str
-    choice: Choice
+    last: str
+    model: str
     job: Job
     request: InferenceRequest
     tokenizer: str
@@ -54,8 +54,7 @@ class Chains:
     ) -> Chain:
         """The tiers in the middle that are worth it are at work from now on. `ahead(position, ids)`
         is told what the lowest of them expects."""
-        last = wish.choice.state.endpoint.tier
-        names = [wish.below, *wish.through, last]
+        names = [wish.below, *wish.through, wish.last]
         gain = self._gain(wish, "-".join(name for name in names if name))
         used = gain.choose()
         report = ChainReport(chain="-".join(filter(None, names)), used=sorted(used))
@@ -68,9 +67,9 @@ class Chains:
         )
         chain.start(
             [
-                self._middle(chain, place, tier, wish)
-                for place, tier in enumerate(wish.through, 1)
-                if tier in used
+                self._middle(chain, place, stage, wish)
+                for place, stage in enumerate(wish.through, 1)
+                if stage in used
             ]
         )
         return chain
@@ -88,21 +87,21 @@ class Chains:
     def _gain(self, wish: ChainWish, chain: str) -> TierGain:
         return self._gains.of(
             chain=chain,
-            model=wish.choice.model,
+            model=wish.model,
             drafter=wish.request.caller.id if wish.below else "",
             tiers=wish.through,
         )
 
-    def _ended(self, gain: TierGain, report: ChainReport, complete: bool) -> None:
-        if complete and report.whole:
+    def _ended(self, gain: TierGain, report: ChainReport) -> None:
+        if report.whole:
             gain.observe(report.used, report.tokens, report.seconds)
         gains = {tier: value for tier in gain.tiers if (value := gain.gain(tier)) is not None}
         self.telemetry.chain_ended(report, gains)
 
-    def _middle(self, chain: Chain, place: int, tier: Tier, wish: ChainWish) -> MiddleTier:
+    def _middle(self, chain: Chain, place: int, stage: str, wish: ChainWish) -> MiddleTier:
         request, job = wish.request, wish.job
         own = replace(
-            request, id=f"{request.id}/{tier}", parent=request.id, model=OF_TIER[tier.value]
+            request, id=f"{request.id}/{stage}", parent=request.id, model=OF_TIER.get(stage, stage)
         )
         return MiddleTier(
             place=place,
@@ -111,7 +110,7 @@ class Chains:
             new_id=self.new_id,
             terms=MiddleTierTerms(
                 request=own,
-                tier=tier,
+                tier=Tier(stage) if stage in OF_TIER else None,
                 tokenizer=wish.tokenizer,
                 prompt=job.prompt,
                 sampling=job.sampling,
@@ -119,5 +118,5 @@ class Chains:
             leave=partial(chain.leave, place),
             tell=partial(chain.tell, place),
             lead=Lead(most=job.sampling.get("max_tokens")),
-            report=MiddleTierReport(tier=tier),
+            report=MiddleTierReport(tier=stage),
         )

@@ -44,10 +44,11 @@ class _Ended(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MiddleTierTerms:
     """The answer that a tier in the middle is to write: `request` as the routing sees it, `prompt`
-    the ids before it, `sampling` as the tier that verifies has it."""
+    the ids before it, `sampling` as the tier that verifies has it. `tier` None: it is a model,
+    wherever it is served."""
 
     request: InferenceRequest
-    tier: Tier
+    tier: Tier | None
     tokenizer: str
     prompt: Sequence[int]
     sampling: Mapping[str, Any]
@@ -134,11 +135,11 @@ class MiddleTier:
         except Exception as error:
             problem = "internal_error"
             where = f"{type(error).__name__} at {error_place(error)}"
-            log.error("middle_tier_failed", id=request.id, tier=self.terms.tier, problem=where)
+            log.error("middle_tier_failed", id=request.id, tier=self.report.tier, problem=where)
         if self.alive:
             self.report.problem = problem or self.report.problem
             log.warning(
-                "middle_tier_lost", id=request.id, tier=self.terms.tier, cause=self.report.problem
+                "middle_tier_lost", id=request.id, tier=self.report.tier, cause=self.report.problem
             )
             self.close()
             self.tell(self.lead.confirmed, ())
@@ -149,7 +150,7 @@ class MiddleTier:
         choice = self.verifiers.choose(terms.request, terms.tier, terms.tokenizer, attempts)
         if choice.state.saturated:
             raise Overloaded(
-                f"tier {terms.tier} is busy with answers of its own",
+                f"{report.tier} is busy with answers of its own",
                 retry_after=RETRY_AFTER_S,
                 code="overloaded",
             )

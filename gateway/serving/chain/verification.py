@@ -17,7 +17,6 @@ class ChainVerification:
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
         self._last: Verification | None = None
-        self._complete = False
 
     def connect(self, last: Verification, vocabulary: int | None) -> None:
         """The last tier has accepted the answer. `vocabulary`: its ids are below; None: unknown."""
@@ -40,12 +39,11 @@ class ChainVerification:
     async def read(self) -> Batch | None:
         last = self._last
         batch = await last.read() if last is not None else None
-        if batch is None:
-            return None
-        self._complete = self._complete or batch.reason is not None
-        return replace(batch, writers=self._chain.decide(batch.ids)) if batch.ids else batch
+        if batch is None or not batch.ids:
+            return batch
+        return replace(batch, writers=self._chain.decide(batch.ids))
 
     def close(self) -> None:
-        self._chain.close(self._complete)
+        self._chain.close()
         if self._last is not None:
             self._last.close()

@@ -78,9 +78,9 @@ class VerifierEndpoints:
         return self.failover.attempts(caller)
 
     def choose(
-        self, request: InferenceRequest, tier: Tier, tokenizer: str, attempts: Attempts
+        self, request: InferenceRequest, tier: Tier | None, tokenizer: str, attempts: Attempts
     ) -> Choice:
-        """An endpoint of this tier whose tokenizer has the device's fingerprint.
+        """An endpoint of this tier (None: of any) whose tokenizer has the device's fingerprint.
 
         Raises InvalidRequest (`tokenizer_differs`, `tokenizer_unknown`), and what `Routing.choose`
         raises; after a failed attempt its failure instead.
@@ -94,19 +94,20 @@ class VerifierEndpoints:
     def alternative(
         self,
         request: InferenceRequest,
-        tier: Tier,
+        tier: Tier | None,
         tokenizer: str,
         attempts: Attempts,
         tried: Set[str],
     ) -> Choice:
         """The same, beside the endpoints of these ids. Raises only what it would refuse itself."""
-        at_tier = [state for state in self.endpoints.states() if state.endpoint.tier is tier]
+        states = self.endpoints.states()
+        at_tier = [state for state in states if tier is None or state.endpoint.tier is tier]
         matching = [state for state in at_tier if state.tokenizer == tokenizer]
         if attempts.last is not None:
             # The device has been told the model's name.
             matching = [state for state in matching if attempts.last.model in state.models]
         if not matching:
-            raise _no_match(tier, tokenizer, at_tier)
+            raise _no_match(f"tier {tier}" if tier else "any tier", tokenizer, at_tier)
         return self.routing.choose(request, matching, self.clock.now(), self.uniform, tried)
 
 
@@ -123,20 +124,20 @@ def room_for_answer(choice: Choice, prompt_tokens: int) -> int | None:
     return max_model_len - prompt_tokens
 
 
-def _no_match(tier: Tier, tokenizer: str, states: Sequence[EndpointState]) -> GatewayError:
+def _no_match(where: str, tokenizer: str, states: Sequence[EndpointState]) -> GatewayError:
     known = sorted({state.tokenizer for state in states if state.tokenizer})
     if known:
         return InvalidRequest(
             f"the device's tokenizer (fingerprint {tokenizer or 'none'}) differs from that of "
-            f"tier {tier} (fingerprint {', '.join(known)}); draft with a model of its family",
+            f"{where} (fingerprint {', '.join(known)}); draft with a model of its family",
             code="tokenizer_differs",
         )
     if any(state.healthy for state in states):
         return InvalidRequest(
-            f"the tokenizer at tier {tier} is unknown, as its engines have no /tokenize; "
+            f"the tokenizer at {where} is unknown, as its engines have no /tokenize; "
             "token ids can't be trusted there",
             code="tokenizer_unknown",
         )
     return NoEndpoint(
-        f"no endpoint at tier {tier} can answer now", retry_after=RETRY_AFTER_S, code="no_endpoint"
+        f"no endpoint at {where} can answer now", retry_after=RETRY_AFTER_S, code="no_endpoint"
     )

@@ -264,9 +264,10 @@ class DraftingSession:
             verification = slot.answer = await verifier.open(endpoint, job)
             return verification
         wish = ChainWish(
-            through=[Tier(tier) for tier in frame.through],
+            through=frame.through,
             below=Tier.DEVICE,
-            choice=slot.choice,
+            last=self._tier,
+            model=slot.choice.model,
             job=job,
             request=self._request,
             tokenizer=frame.tokenizer,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.routing.routing import Choice
 from gateway.core.speculation.job import Job
-from gateway.core.tier import Tier
 from gateway.serving.chain.chains import ChainWish
 from tests.unit.gateway.build import request
 from tests.unit.gateway.fakes import StoppedClock
@@ -23,17 +21,17 @@ class Answers:
         self.clock = StoppedClock()
         self.rig = SharedRig(verified={"edge:1": lambda: [None]}, clock=self.clock)
         self.chains = self.rig.shared.chains
-        cloud = next(each for each in self.rig.states if each.endpoint.tier is Tier.CLOUD)
         self.wish = ChainWish(
-            through=[Tier.EDGE],
+            through=["edge"],
             below="",
-            choice=Choice(cloud, "rill-cloud", "model"),
+            last="cloud",
+            model="rill-cloud",
             job=Job(session="0", model="rill-cloud", prompt=[1]),
             request=request("rill-cloud"),
             tokenizer="f",
         )
 
-    def one(self, step_s: dict[bool, float], complete: bool = True) -> bool:
+    def one(self, step_s: dict[bool, float]) -> bool:
         """An answer whose steps take so long with the edge and without. Whether it had it."""
         chain = self.chains.open(self.wish)
         chain.connect(lambda runs: True, None)
@@ -41,7 +39,7 @@ class Answers:
         for _ in range(5):
             self.clock.time += step_s[with_it]
             chain.decide(BATCH)
-        chain.close(complete)
+        chain.close()
         return with_it
 
     async def rest(self) -> None:
@@ -61,12 +59,4 @@ async def test_a_tier_that_slows_answers_is_left_out_and_told_of() -> None:
     for _ in range(200):
         answers.one({True: 0.004, False: 0.01})
     assert answers.chains.conditions() == {}
-    await answers.rest()
-
-
-async def test_answers_that_did_not_end_say_nothing() -> None:
-    answers = Answers()
-    for _ in range(60):
-        answers.one({True: 0.02, False: 0.01}, complete=False)
-    assert answers.rig.chains.gains == {}
     await answers.rest()
