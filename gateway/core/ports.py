@@ -259,10 +259,16 @@ class StateStore(Protocol):
 
 
 class ChainTelemetry(Protocol):
-    """The place where answers of chains of tiers are counted. It neither blocks nor raises. `gains`
-    by tier in the middle: how much faster answers come with it, as far as it is known."""
+    """The place where answers of chains of tiers are counted. None of its methods blocks or raises.
+
+    `gains` by tier in the middle: how much faster answers come with it, as far as it is known.
+    `chain_unused`: an ordinary answer came without drafts; `reason` is a field of the request, or
+    one of a few words.
+    """
 
     def chain_ended(self, report: ChainReport, gains: Mapping[str, float]) -> None: ...
+
+    def chain_unused(self, chain: str, reason: str) -> None: ...
 
 
 class AccessTelemetry(Protocol):

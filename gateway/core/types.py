@@ -74,7 +74,9 @@ class InferenceRequest:
     `privacy` says which tiers may see it, and holds for requests that serve it, too.
     `continuation` is set where another engine can go on with the answer's stream. `several`: the
     answer may have more than one text; `answers`: how many the engine makes.
-    `predicted`: its caller gives a text that the answer is expected to be.
+    `predicted`: its caller gives a text that the answer is expected to be. `chain` is the virtual
+    model that its caller asked for, where that is a chain of tiers whose last stage is `model`; "":
+    none.
     `media_names` are hosts that an engine would fetch from, not looked up yet.
     `method` is GET for what has no body; `target` is the path with the query at the engine, "":
     the `path`. `endpoint` is the id of the only endpoint that can answer, "": any; `follows` the
@@ -101,6 +103,7 @@ class InferenceRequest:
     several: bool = False
     answers: int = 1
     predicted: bool = False
+    chain: str = ""
     media_names: tuple[MediaName, ...] = ()
     method: str = "POST"
     target: str = ""

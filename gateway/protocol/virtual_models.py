@@ -11,6 +11,8 @@ AUTO = "tierflow-auto"
 EDGE = "tierflow-edge"
 CLOUD = "tierflow-cloud"
 """That tier first."""
+EDGE_CLOUD = "tierflow-edge-cloud"
+"""A chain: the edge drafts, the cloud decides. Settings may name others."""
 CASCADE = "tierflow-cascade"
 COLLECTIVE = "tierflow-collective"
 

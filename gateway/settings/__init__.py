@@ -37,6 +37,7 @@ from gateway.settings.shipped import shipped_profiles
 from gateway.settings.sources import file_text, values_of
 from gateway.settings.state import StateSettings
 from gateway.settings.virtual_models.cascade import CascadeSettings
+from gateway.settings.virtual_models.chains import ChainSettings
 from gateway.settings.virtual_models.collective import CollectiveSettings
 from gateway.settings.virtual_models.prices import PriceSettings
 
@@ -73,6 +74,7 @@ class Settings(Group):
     keys: KeySettings = KeySettings()
     state: StateSettings = StateSettings()
     cascade: CascadeSettings = CascadeSettings()
+    chains: ChainSettings = ChainSettings()
     log_level: str = Field(
         default="info",
         pattern="^(debug|info|warning|error)$",

@@ -55,7 +55,7 @@ from gateway.wiring.devices import DeviceParts, DeviceTelemetries, build_devices
 from gateway.wiring.endpoints import EndpointUpkeep, discovery_scope
 from gateway.wiring.resumable import ResumableParts, build_resumable
 from gateway.wiring.shared import Shared, build_shared
-from gateway.wiring.speculation import build_predictions
+from gateway.wiring.speculation import build_own_servers
 from gateway.wiring.state import SharedState
 from gateway.wiring.tls import TlsEnds, tls_conditions
 from gateway.wiring.verification import VerificationParts, build_verification
@@ -260,8 +260,8 @@ async def build_parts(
         tls=tls,
         drain=_drain(settings, shared=shared, devices=devices, resumable=resumable),
         media_names=_media_names(stack, shared.clock),
-        own_server=build_predictions(
-            settings.predictions,
+        own_server=build_own_servers(
+            settings,
             shared=shared,
             engines=MailboxEngines(server, upkeep.mailboxes),
         ),

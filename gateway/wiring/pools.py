@@ -54,7 +54,7 @@ def pool_states(settings: Settings) -> list[PoolState]:
 
 def model_names(settings: Settings, endpoints: EndpointSource) -> Callable[[str], bool]:
     """Tells the names of models that are configured, served now or virtual from all others."""
-    fixed = {*settings.family, *VIRTUAL_MODELS, CASCADE, COLLECTIVE}
+    fixed = {*settings.family, *VIRTUAL_MODELS, CASCADE, COLLECTIVE, *settings.chains.models}
 
     def is_model(name: str) -> bool:
         return (

@@ -142,7 +142,11 @@ def build_shared(
         calls=calls,
         verifiers=verifiers,
         chains=Chains(
-            verifiers=verifiers, timeouts=timeouts, new_id=new_id, telemetry=chain_telemetry
+            verifiers=verifiers,
+            timeouts=timeouts,
+            new_id=new_id,
+            telemetry=chain_telemetry,
+            adapts=settings.chains.adapt,
         ),
         prices=Prices(settings.prices.model_dump()),
         privacy=privacy,

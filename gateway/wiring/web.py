@@ -34,6 +34,7 @@ from gateway.protocol.device_link.speculation import PATH
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
 from gateway.serving.requests.body_room import BodyRoom
 from gateway.serving.requests.stored_responses import StoredResponses
+from gateway.serving.speculation.chained import ChainedModelHandler
 from gateway.settings import Settings
 from gateway.settings.bounds import RequestLimits
 from gateway.wiring.parts import GatewayParts
@@ -61,16 +62,19 @@ def guarded(settings: Settings, host: str, app: ASGIApp) -> ASGIApp:
 def inference_routes(settings: Settings, parts: GatewayParts) -> ASGIApp:
     """The inference routes, for the fast path."""
     shared, models, limits = parts.shared, parts.models, settings.limits
-    handlers: dict[str, RequestHandler] = {
+    inference = build_inference(shared, parts.own_server)
+    composing: dict[str, RequestHandler] = {
         COLLECTIVE: models.collective.handler,
         CASCADE: models.cascade.handler,
     }
+    chains = settings.chains.models
+    chained = ChainedModelHandler(inference=inference, stages=chains)
     access, endpoints = parts.access.access, shared.endpoints
     return InferenceRoutes(
-        inference=build_inference(shared, parts.own_server),
-        handlers=handlers,
+        inference=inference,
+        handlers={**dict.fromkeys(chains, chained), **composing},
         clock=shared.clock,
-        requests=_request_reader(settings, parts, composing=handlers.keys()),
+        requests=_request_reader(settings, parts, composing=composing.keys()),
         body_room=BodyRoom(bodies_bytes(limits, memory_limit_bytes()), shared.telemetry),
         error_s=settings.timeouts.body_s,
         resumable=parts.resumable.answers,
@@ -170,8 +174,9 @@ def fastapi_app(settings: Settings, parts: GatewayParts) -> FastAPI:
         # them, such as a path with a line feed behind it.
         raise HTTPException(404)
 
+    composed = (CASCADE, COLLECTIVE, *settings.chains.models)
     for router in (
-        models_router(gate, parts.endpoints, settings.limits.max_body_bytes, (CASCADE, COLLECTIVE)),
+        models_router(gate, parts.endpoints, settings.limits.max_body_bytes, composed),
         operations_router(parts.readiness, metrics_page),
         devices_router(AdminGate(settings.admin.digest), parts.devices.admin),
         keys_router(AdminGate(settings.admin.digest), parts.access.admin),

@@ -226,6 +226,8 @@ class SpeculatingEngine:
             reason = end if done == wanted else None
             choice = {"index": 0, "text": text, "token_ids": ids, "finish_reason": reason}
             choice |= {"stop_reason": stop} if reason else {}
+            if len(ids) == done:
+                choice["prompt_token_ids"] = body["prompt"]
             await _send(response, {"choices": [choice]})
             if self.breaks_after is not None and done >= self.breaks_after:
                 self.refuses = 503 if self.breaks_for_good else None

@@ -49,6 +49,14 @@ class ChainMetrics:
             "tier",
             "cause",
         )
+        self._unused = counter(
+            "unused",
+            "Answers of a chain's virtual model that came without drafts. reason: the field of the "
+            "request beside which there are none, route, body-too-large, another-tier, "
+            "tokenizer-unknown or endpoint-takes-no-drafts.",
+            "chain",
+            "reason",
+        )
         self._gain = Gauge(
             "tierflow_chain_gain",
             "Speed of answers with a tier in the middle by that without it, as measured last.",
@@ -69,3 +77,6 @@ class ChainMetrics:
                 self._losses.labels(chain, middle.tier, middle.problem).inc()
         for tier, gain in gains.items():
             self._gain.labels(chain, tier).set(gain)
+
+    def chain_unused(self, chain: str, reason: str) -> None:
+        self._unused.labels(chain, reason).inc()

@@ -41,12 +41,14 @@ def _nowhere(position: int, ids: Sequence[int]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chains:
-    """The way to chains of tiers. `new_id` gives hex digits that nobody can guess."""
+    """The way to chains of tiers. `adapts`: tiers that gain nothing are left out. `new_id` gives
+    hex digits that nobody can guess."""
 
     verifiers: VerifierEndpoints
     timeouts: AnswerTimeouts
     new_id: Callable[[], str]
     telemetry: ChainTelemetry
+    adapts: bool = True
     _gains: TierGains = field(default_factory=TierGains)
 
     def open(
@@ -56,7 +58,7 @@ class Chains:
         is told what the lowest of them expects."""
         names = [wish.below, *wish.through, wish.last]
         gain = self._gain(wish, "-".join(name for name in names if name))
-        used = gain.choose()
+        used = gain.choose() if self.adapts else frozenset(wish.through)
         report = ChainReport(chain="-".join(filter(None, names)), used=sorted(used))
         chain = Chain(
             names=names,
@@ -74,9 +76,13 @@ class Chains:
         )
         return chain
 
+    def unused(self, chain: str, reason: str) -> None:
+        """An answer of this chain comes without drafts, for this reason."""
+        self.telemetry.chain_unused(chain, reason)
+
     def conditions(self) -> dict[str, str]:
         """What is left out, in words for the operator."""
-        left_out = self._gains.left_out()
+        left_out = self._gains.left_out() if self.adapts else []
         if not left_out:
             return {}
         return {

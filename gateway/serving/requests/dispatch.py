@@ -394,7 +394,7 @@ async def _read_all(answer: Answer) -> bytes:
 
 def _body_for(request: InferenceRequest, choice: Choice) -> bytes:
     body: bytes | None = request.body
-    if choice.model != request.model and request.model_in_body:
+    if choice.model != (request.chain or request.model) and request.model_in_body:
         form = ROUTES.get(request.path, OTHER).form
         body = replace_model(request.body, choice.model, request.model_places, form=form)
     if body is None:

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.core.tier import Tier
-from gateway.protocol.virtual_models import OF_TIER
+from gateway.protocol.virtual_models import CASCADE, COLLECTIVE, OF_TIER, PREFIX
 from gateway.settings.checks.addresses import server_names
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
     from gateway.settings.virtual_models.cascade import CascadeStage
 
+COMPOSED = (CASCADE, COLLECTIVE)
 ANY_ADDRESS = ("0.0.0.0", "::")
 
 
@@ -23,7 +25,31 @@ def contradictions(settings: Settings) -> Iterator[str]:
     yield from _mailboxes_twice(settings)
     yield from _same_port(settings)
     yield from _stages_upside_down(settings)
+    yield from _chains(settings)
     yield from _pauses(settings)
+
+
+def _chains(settings: Settings) -> Iterator[str]:
+    chains = settings.chains
+    for name, stages in chains.models.items():
+        setting = f"chains.models.{name}"
+        if name in (*VIRTUAL_MODELS, *COMPOSED):
+            yield f"{setting}: {name} is a virtual model of its own; take another name"
+        if repeated := next((each for each in stages if stages.count(each) > 1), None):
+            yield f"{setting}: {repeated} stands there twice; a chain passes each stage once"
+        ranks = [Tier(stage).rank for stage in stages if stage in OF_TIER]
+        if ranks != sorted(ranks):
+            yield f"{setting}: list the lowest tier first; the last stage is the one that answers"
+        if virtual := next((each for each in stages if each.startswith(PREFIX)), None):
+            yield (
+                f"{setting}: {virtual} can't be a stage; name a tier, {' or '.join(OF_TIER)}, or a "
+                "served model"
+            )
+    if chains.auto and chains.auto not in chains.models:
+        yield (
+            f"chains.auto: no chain is called {chains.auto!r}; known: "
+            f"{', '.join(sorted(chains.models)) or 'none'}"
+        )
 
 
 def _endpoints_twice(settings: Settings) -> Iterator[str]:

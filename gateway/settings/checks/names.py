@@ -41,6 +41,10 @@ def served_references(settings: Settings) -> Iterator[tuple[str, str]]:
         if stage.model is not None:
             yield f"cascade.stages.{place}.model", stage.model
     yield "collective.aggregator", settings.collective.aggregator
+    for chain, stages in settings.chains.models.items():
+        for place, name in enumerate(stages):
+            if name not in virtual_models.OF_TIER:
+                yield f"chains.models.{chain}.{place}", name
     if settings.collective.embedding.source == "pool":
         yield "collective.embedding.model", settings.collective.embedding.model
 
@@ -81,7 +85,8 @@ def _wrong_models(settings: Settings) -> Iterator[str]:
         yield from _wrong_model(setting, name, own, VIRTUAL_MODELS, closed)
     for key, static in settings.keys.static.items():
         for name in static.models or ():
-            yield from _wrong_model(f"keys.static.{key}.models", name, own, ASKABLE, closed)
+            askable = (*ASKABLE, *settings.chains.models)
+            yield from _wrong_model(f"keys.static.{key}.models", name, own, askable, closed)
 
 
 def _wrong_model(

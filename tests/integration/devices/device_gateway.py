@@ -64,6 +64,7 @@ def gateway_before(
         "retries": {"ratio": 1.0},
         "timeouts": {"idle_s": idle_s},
         "devices": {"tokens": tokens, **devices},
+        "chains": {"adapt": False},
     }
     gateway = start_gateway(config, folder)
     try:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import httpx
 import pytest
 
 from gateway.protocol.device_link import speculation as wire
 from tests.integration.device import Device, connected, opening
 from tests.integration.devices.device_gateway import PROMPT, gateway_before, soon, tokenizer
 from tests.integration.speculating_engine import VOCABULARY, SpeculatingEngine, answer_ids
-from tests.servers import Server, eventually
+from tests.servers import Server, eventually, metric_in
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 LENGTH = 120
@@ -194,3 +196,51 @@ async def test_a_cancelled_answer_ends_at_every_tier(tiers: Tiers) -> None:
         await device.put(wire.Cancel(1))
         assert (await device.until(wire.Done)).reason == "cancelled"
         await soon(lambda: tiers.middle.running == tiers.cloud.running == 0, "both give up")
+
+
+def ask(tiers: Tiers, **fields: Any) -> Any:
+    body = {
+        "model": "tierflow-edge-cloud",
+        "prompt": PROMPT,
+        "max_tokens": LENGTH,
+        "temperature": 0,
+    }
+    reply = httpx.post(tiers.gateway.url + "/v1/completions", json={**body, **fields}, timeout=60)
+    assert reply.status_code == 200, reply.text
+    return reply
+
+
+def written_by(tiers: Tiers, tier: str) -> float:
+    page = httpx.get(tiers.gateway.url + "/metrics").text
+    return metric_in(page, "tierflow_chain_tokens_total", chain="edge-cloud", tier=tier)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("wrong_every", [0, 5])
+def test_a_caller_without_a_device_gets_the_clouds_answer_with_the_edges_help(
+    tiers: Tiers, stream: bool, wrong_every: int
+) -> None:
+    tiers.middle.wrong_every = wrong_every
+    tiers.cloud.step_s = 0.02
+    before = written_by(tiers, "edge")
+    reply = ask(tiers, stream=stream, return_token_ids=True)
+    if stream:
+        events = [line[6:] for line in reply.text.splitlines() if line.startswith("data: {")]
+        choices = [choice for event in events for choice in json.loads(event)["choices"]]
+        ids = [token for choice in choices for token in choice["token_ids"]]
+    else:
+        ids = reply.json()["choices"][0]["token_ids"]
+    assert ids == answer_ids(PROMPT, LENGTH)
+    assert tiers.cloud.bodies[-1]["model"] == "rill-cloud"
+    eventually(lambda: written_by(tiers, "edge") > before + LENGTH / 4, "the edge has written some")
+
+
+def test_an_edge_that_is_gone_leaves_a_caller_the_clouds_answer(tiers: Tiers) -> None:
+    tiers.middle.refuses = 503
+    reply = ask(tiers, return_token_ids=True)
+    assert reply.json()["choices"][0]["token_ids"] == answer_ids(PROMPT, LENGTH)
+
+
+def test_the_chain_is_listed_among_the_models(tiers: Tiers) -> None:
+    models = httpx.get(tiers.gateway.url + "/v1/models").json()["data"]
+    assert "tierflow-edge-cloud" in [model["id"] for model in models]

@@ -19,7 +19,7 @@ from tests.integration.exact.drafting_fleet import (
     token_of,
 )
 from tests.reference_verifier.client import SECRET, Verifier
-from tests.servers import Server, eventually, free_port, start_gateway
+from tests.servers import Server, eventually, free_port, metric_in, start_gateway
 
 EDGE, EDGE_MAILBOX, CLOUD, CLOUD_MAILBOX = range(4)
 """The links, by their numbers."""
@@ -41,6 +41,11 @@ class ChainFleet:
         """The edge's connections break, and no new ones come about for so long."""
         for number in (EDGE, EDGE_MAILBOX):
             self.link.ask(link=number, cut_s=seconds)
+
+    def written_by(self, tier: str) -> float:
+        """Tokens of callers' answers that this tier wrote first."""
+        page = httpx.get(self.gateway.url + "/metrics").text
+        return metric_in(page, "tierflow_chain_tokens_total", chain="edge-cloud", tier=tier)
 
     def wait_for_edge(self) -> None:
         eventually(lambda: not conditions(self.gateway), "the edge is back")
@@ -75,6 +80,7 @@ def open_chain_fleet(edge: Verifier, cloud: Verifier, folder: Path, stack: ExitS
     config = {
         "pools": pools,
         "scrape": {"interval_s": 0.5},
+        "chains": {"adapt": False},
         "devices": {"tokens": tokens, "drafts_per_s": DRAFTS_PER_S},
     }
     gateway = start_gateway(config, folder)

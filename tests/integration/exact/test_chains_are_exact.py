@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,8 +21,10 @@ from gateway.protocol.device_link import speculation as wire
 from tests.engines import Engines
 from tests.integration.device import Device, connected
 from tests.integration.exact.chain_fleet import ChainFleet, open_chain_fleet
-from tests.integration.exact.chat import questions
+from tests.integration.exact.chat import DraftedReply, questions
+from tests.integration.exact.chat import ask as chat_ask
 from tests.integration.exact.drafting_fleet import SCRIPTED, token_of
+from tests.servers import eventually
 
 pytestmark = [
     pytest.mark.integration,
@@ -172,3 +175,25 @@ async def test_an_edge_that_dies_in_the_middle_changes_nothing(
     await ask(fleet, prompts, right, spoiled, heard)
     assert cut
     await asyncio.to_thread(fleet.wait_for_edge)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("how", [{}, {"ignore_eos": True}, {"stop": ["e"]}], ids=str)
+def test_a_caller_without_a_device_hears_what_the_cloud_says(
+    fleet: ChainFleet, stream: bool, how: dict[str, Any]
+) -> None:
+    fleet.delay_cloud(10)
+    before = fleet.written_by("edge")
+
+    def asked(model: str) -> list[DraftedReply]:
+        with ThreadPoolExecutor(len(QUESTIONS)) as threads:
+            replies = [
+                threads.submit(chat_ask, fleet.gateway.url, model, each, stream, **how)
+                for each in QUESTIONS
+            ]
+            return [reply.result() for reply in replies]
+
+    alone = [reply.unchanged for reply in asked("rill-cloud")]
+    assert [reply.unchanged for reply in asked("tierflow-edge-cloud")] == alone
+    if how == {"ignore_eos": True}:
+        eventually(lambda: fleet.written_by("edge") > before + 20, "the edge has helped")

@@ -387,6 +387,10 @@ class ChainRecorder:
     def __init__(self) -> None:
         self.reports: list[ChainReport] = []
         self.gains: Mapping[str, float] = {}
+        self.reasons: list[tuple[str, str]] = []
+
+    def chain_unused(self, chain: str, reason: str) -> None:
+        self.reasons.append((chain, reason))
 
     def chain_ended(self, report: ChainReport, gains: Mapping[str, float]) -> None:
         self.reports.append(report)

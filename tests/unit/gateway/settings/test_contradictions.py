@@ -135,3 +135,29 @@ def test_a_cascade_in_the_wrong_order_says_which_stage(stages: str, sentence: st
 def test_stages_whose_order_nobody_knows_are_left_alone() -> None:
     for stages in ("{model: one}, {model: other}", "{device: any}, {model: small}"):
         assert settings_problems(f"{GOOD}cascade: {{stages: [{stages}]}}", {}) == ()
+
+
+@pytest.mark.parametrize(
+    ("chains", "sentence"),
+    [
+        ("{models: {tierflow-x: [cloud, edge]}}", "chains.models.tierflow-x: list the lowest tier"),
+        ("{models: {tierflow-x: [edge, edge]}}", "chains.models.tierflow-x: edge stands there"),
+        (
+            "{models: {tierflow-auto: [edge, cloud]}}",
+            "chains.models.tierflow-auto: tierflow-auto",
+        ),
+        ("{models: {tierflow-x: [edge, tierflow-cloud]}}", "chains.models.tierflow-x: tierflow-cl"),
+        (
+            "{auto: tierflow-y}",
+            "chains.auto: no chain is called 'tierflow-y'; known: tierflow-edge",
+        ),
+    ],
+)
+def test_a_chain_that_can_not_be_says_what_is_wrong(chains: str, sentence: str) -> None:
+    problems = settings_problems(f"{GOOD}chains: {chains}", {})
+    assert problems[0].startswith(sentence)
+
+
+def test_chains_of_tiers_and_models_are_taken() -> None:
+    chains = "{models: {tierflow-x: [edge, cloud]}, auto: tierflow-x}"
+    assert settings_problems(f"{GOOD}chains: {chains}", {}) == ()

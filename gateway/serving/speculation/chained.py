@@ -1,0 +1,148 @@
+"""Ordinary requests whose answers come through tiers in the middle, without any device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gateway.core.ports import DraftingEngines, EndpointSource, LeaveDrafts, ModelServer
+from gateway.core.speculation.eligibility import Fields
+from gateway.core.speculation.job import DraftFacts, Job
+from gateway.core.types import Endpoint, InferenceRequest
+from gateway.protocol.virtual_models import AUTO, OF_TIER
+from gateway.serving.chain.chain import Chain
+from gateway.serving.chain.chains import Chains, ChainWish
+from gateway.serving.requests.relay import InferenceHandler, Sink
+from gateway.serving.speculation.drafted_server import DraftedServer
+
+TOKEN_LIMITS = ("max_completion_tokens", "max_tokens")
+"""The fields that bound an answer, the one that goes before the other first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainedModels:
+    """The virtual models that are chains, by their names: their stages, the lowest first. `auto`:
+    the one that `tierflow-auto` takes where it goes to the chain's last stage; "": none."""
+
+    server: ModelServer
+    engines: DraftingEngines
+    endpoints: EndpointSource
+    chains: Chains
+    stages: Mapping[str, Sequence[str]]
+    auto: str
+
+    def way(self, request: InferenceRequest) -> ModelServer | None:
+        """The way to the engines for a request of a chain; None for any other."""
+        name = request.chain or (self.auto if request.model == AUTO else "")
+        if not name:
+            return None
+        return DraftedServer(
+            server=self.server,
+            engines=self.engines,
+            drafted=ChainedRequest(models=self, stages=self.stages[name], request=request),
+            stream=request.stream,
+            new_id=self.chains.new_id,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainedModelHandler:
+    """Answers requests for virtual models that are chains as requests for their last stages."""
+
+    inference: InferenceHandler
+    stages: Mapping[str, Sequence[str]]
+
+    async def answer(
+        self, request: InferenceRequest, headers: Mapping[str, str], sink: Sink
+    ) -> None:
+        """As `InferenceHandler.answer`."""
+        last = self.stages[request.model][-1]
+        asked = replace(request, model=OF_TIER.get(last, last), chain=request.model)
+        await self.inference.answer(asked, headers, sink)
+
+
+class ChainedRequest:
+    """A request for a chain, at whichever endpoint of its last stage answers it
+    (`DraftedRequest`)."""
+
+    def __init__(
+        self, *, models: ChainedModels, stages: Sequence[str], request: InferenceRequest
+    ) -> None:
+        self._models = models
+        self._through, self._last = stages[:-1], stages[-1]
+        self._request = request
+
+    def source(
+        self, endpoint: Endpoint, facts: DraftFacts, path: str, fields: Fields
+    ) -> ChainSource | None:
+        model = str(fields.get("model") or "")
+        if self._last not in (endpoint.tier.value, model):
+            self.unused("another-tier")
+            return None
+        tokenizer = next(
+            (
+                state.tokenizer
+                for state in self._models.endpoints.states()
+                if state.endpoint.id == endpoint.id
+            ),
+            None,
+        )
+        if not tokenizer:
+            self.unused("tokenizer-unknown")
+            return None
+        wish = ChainWish(
+            through=self._through,
+            below="",
+            last=self._last,
+            model=model,
+            job=Job(session="", model=model, prompt=(), sampling=_sampling(fields)),
+            request=self._request,
+            tokenizer=tokenizer,
+        )
+        return ChainSource(self._models.chains, wish, facts.vocabulary)
+
+    def engine_fields(self, fields: Fields) -> Fields:
+        return fields
+
+    def unused(self, reason: str) -> None:
+        self._models.chains.unused("-".join((*self._through, self._last)), reason)
+
+    def usage_details(self) -> Mapping[str, int]:
+        return {}
+
+
+class ChainSource:
+    """A chain's tiers in the middle as a `DraftSource`. They are at work as soon as the last tier's
+    engine has said which ids the prompt has."""
+
+    def __init__(self, chains: Chains, wish: ChainWish, vocabulary: int | None) -> None:
+        self._chains = chains
+        self._wish = wish
+        self._vocabulary = vocabulary
+        self._leave: LeaveDrafts | None = None
+        self._chain: Chain | None = None
+
+    def start(self, leave: LeaveDrafts) -> None:
+        self._leave = leave
+
+    def prompt(self, ids: Sequence[int]) -> None:
+        if self._chain is None and self._leave is not None:
+            wish = replace(self._wish, job=replace(self._wish.job, prompt=ids))
+            self._chain = self._chains.open(wish)
+            self._chain.connect(self._leave, self._vocabulary)
+
+    def advance(self, ids: Sequence[int]) -> None:
+        if self._chain is not None:
+            self._chain.decide(ids)
+
+    def close(self) -> None:
+        if self._chain is not None:
+            self._chain.close()
+
+
+def _sampling(fields: Fields) -> dict[str, object]:
+    """What of the request shapes the answer of a tier in the middle, too."""
+    sampling = {name: fields[name] for name in fields if fields[name] is not None}
+    most = next((sampling[name] for name in TOKEN_LIMITS if name in sampling), None)
+    sampling.pop("max_tokens", None)
+    return sampling | ({"max_tokens": most} if isinstance(most, int) else {})
