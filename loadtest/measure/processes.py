@@ -121,10 +121,18 @@ class Process:
 
     def pin(self, cores: Set[int]) -> None:
         """Move the process, its children and all their threads to these cores."""
+        self._each_thread(lambda thread: os.sched_setaffinity(thread, cores))
+
+    def give_way(self) -> None:
+        """From now on run only when nothing else wants the core, children and threads included."""
+        idle = os.sched_param(0)
+        self._each_thread(lambda thread: os.sched_setscheduler(thread, os.SCHED_IDLE, idle))
+
+    def _each_thread(self, change: Callable[[int], None]) -> None:
         for process in [self._process, *self._process.children(recursive=True)]:
             for thread in process.threads():
                 try:
-                    os.sched_setaffinity(thread.id, cores)
+                    change(thread.id)
                 except ProcessLookupError:
                     continue
 

@@ -74,8 +74,13 @@ def place_edge(cell: Cell, testbed: Testbed, cores: Cores) -> None:
 
     An engine that answers alone has the engines' core for itself. In a chain the edge's engine is
     on the core of gateways, links and devices: both engines on one would take each other's time in
-    every step. It stays there for the whole cell, as an engine that has just been moved answers
-    its first question late.
+    every step. It gives way to those, as it does not delay them where it has a machine of its own,
+    and would here by all its processes that look for work without pause. It stays there for the
+    whole cell, as an engine that has just been moved answers its first question late.
     """
-    together = any(len(engines_of(way, testbed.engines)) > 1 for way in cell.ways)
-    testbed.engines.drafting["edge"].engine.pin(cores.measured if together else cores.others)
+    edge = testbed.engines.drafting["edge"].engine
+    if any(len(engines_of(way, testbed.engines)) > 1 for way in cell.ways):
+        edge.pin(cores.measured)
+        edge.give_way()
+    else:
+        edge.pin(cores.others)

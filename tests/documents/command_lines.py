@@ -27,6 +27,7 @@ PARSED = (
     "loadtest.chaos",
     "loadtest.link",
     "loadtest.soak",
+    "loadtest.tiers",
     "services.engine_simulator",
     "services.model_family",
     "tests.fuzz",

@@ -65,3 +65,16 @@ def test_a_block_on_cores_gives_them_back() -> None:
     with on_cores(one):
         assert os.sched_getaffinity(0) == one
     assert os.sched_getaffinity(0) == before
+
+
+def test_a_process_is_moved_and_gives_way_with_its_children(tmp_path: Path) -> None:
+    port, cores = free_port(), os.sched_getaffinity(0)
+    command = [sys.executable, "-c", SERVER, str(port)]
+    with Processes(tmp_path, patience_s=0.5) as processes:
+        running = processes.start("server", command, cores=cores, port=port)
+        running.wait_ready("/", 30)
+        pids = (running.pid, int(running.log.read_text().split()[0]))
+        running.pin({max(cores)})
+        running.give_way()
+        assert {os.sched_getscheduler(pid) for pid in pids} == {os.SCHED_IDLE}
+        assert all(os.sched_getaffinity(pid) == {max(cores)} for pid in pids)
