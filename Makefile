@@ -26,7 +26,7 @@ SEED ?=
 Q ?= Add 417 and 325 digit by digit.
 
 .PHONY: help up down status logs settings device ask test test-examples test-properties test-clients test-models test-cluster test-containers lint docs bench bench-speculation bench-tiers \
-  bench-capacity bench-collective bench-keys bench-poison chaos fuzz soak load family specialists images chart locks sbom audit \
+  bench-capacity bench-collective bench-keys bench-poison bench-rounds chaos fuzz soak load family specialists images chart locks sbom audit \
   compose-secrets clean
 
 help: ## list the targets and the variables they take
@@ -109,6 +109,10 @@ bench-collective: ## measure devices that answer together, and the cascade; QUIC
 
 bench-poison: ## send bodies that are made to hurt: stalls, memory, and 50 of them in 512 MiB; QUICK=1
 	@gateway=$(GATEWAY_PYTHON); QUICK=$(QUICK) "$$gateway" -m loadtest.poison
+
+bench-rounds: ## measure rounds of drafts at a stock engine, and what is chosen; QUICK=1 is short
+	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
+	  TIERFLOW_ENGINE_PYTHON="$$engine" QUICK=$(QUICK) "$$gateway" -m loadtest.rounds
 
 bench-keys: ## measure what keys and quotas add to a request; QUICK=1 is short
 	@gateway=$(GATEWAY_PYTHON); QUICK=$(QUICK) "$$gateway" -m loadtest.keys

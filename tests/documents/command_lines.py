@@ -46,6 +46,7 @@ WITHOUT_WORDS = (
     "loadtest.keys",
     "loadtest.load",
     "loadtest.poison",
+    "loadtest.rounds",
     "loadtest.speculation",
     "tests.containers",
 )

@@ -31,12 +31,14 @@ from loadtest.measure.repetitions import Comparison
 from loadtest.measure.statistics import Spread
 from loadtest.poison.observation import Observation
 from loadtest.poison.plots import plot_costs
+from loadtest.rounds.plots import plot_choices
 from loadtest.soak.growth import Growth
 from loadtest.soak.plots import plot_growth
 from loadtest.speculation.comparisons import compare_link, server_spread
 from loadtest.speculation.plan import CO_LOCATED, DRAFTERS, NATURAL, DraftConfig, Variant
 from loadtest.speculation.plots import plot_ratios, plot_windows
 from loadtest.tiers.plots import plot_speeds, plot_spoiled
+from tests.unit.loadtest.rounds.cells import cells
 from tests.unit.loadtest.speculation.samples import LINK, measured
 from tests.unit.loadtest.tiers.answers import results
 
@@ -216,6 +218,7 @@ PICTURES: Mapping[str, Callable[[Path], object]] = {
     "windows": lambda path: speculation(plot_windows, path),
     "speeds": lambda path: plot_speeds(results(), path),
     "spoiled": lambda path: plot_spoiled(results(), path),
+    "rounds": lambda path: plot_choices(cells(), path),
     "soak": soak,
     "poison": poison,
     "chaos": chaos,

@@ -64,6 +64,7 @@ def test_a_missing_engine_is_told_with_the_command_that_makes_it() -> None:
         ("loadtest.speculation", "bench-speculation"),
         ("loadtest.collective", "bench-collective"),
         ("loadtest.tiers", "bench-tiers"),
+        ("loadtest.rounds", "bench-rounds"),
     ],
 )
 def test_the_command_ends_with_one_line_and_code_2(module: str, name: str) -> None:
