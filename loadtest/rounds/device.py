@@ -90,7 +90,7 @@ class ScriptedDevice:
                 sampling=sampling,
             )
         )
-        drafter = Drafter(truth, acceptance=acceptance, ahead=ahead, random=Random(seed))
+        drafter = Drafter(truth=truth, acceptance=acceptance, ahead=ahead, random=Random(seed))
         drafting = asyncio.create_task(self._draft(s, drafter)) if ahead else None
         try:
             while not isinstance(frame := await self._get(), wire.Done):
@@ -124,7 +124,7 @@ class Drafter:
     """What the device drafts: the answer so far as it guesses it."""
 
     def __init__(
-        self, truth: Sequence[int], *, acceptance: float, ahead: int, random: Random
+        self, *, truth: Sequence[int], acceptance: float, ahead: int, random: Random
     ) -> None:
         self._truth = truth
         self._acceptance = acceptance

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 def drafter(acceptance: float, ahead: int = 8, truth: Sequence[int] = TRUTH) -> Drafter:
-    return Drafter(truth, acceptance=acceptance, ahead=ahead, random=Random(1))
+    return Drafter(truth=truth, acceptance=acceptance, ahead=ahead, random=Random(1))
 
 
 async def drafted(device: Drafter, until: int) -> list[int]:
