@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from gateway.core.ports import ChainTelemetry
 from gateway.core.speculation.chain_report import ChainReport, MiddleTierReport
@@ -76,6 +77,14 @@ class Chains:
         )
         return chain
 
+    async def prompt_of(self, wish: ChainWish, messages: Sequence[Mapping[str, Any]]) -> list[int]:
+        """The ids of a prompt, as an engine of the lowest stage makes them. Raises GatewayError."""
+        request, tier = _at_stage(wish.request, wish.through[0])
+        attempts = self.verifiers.attempts(request.caller.id)
+        choice = self.verifiers.choose(request, tier, wish.tokenizer, attempts)
+        endpoint = choice.state.endpoint
+        return await self.verifiers.verifier.tokenize(endpoint, choice.model, messages)
+
     def unused(self, chain: str, reason: str) -> None:
         """An answer of this chain comes without drafts, for this reason."""
         self.telemetry.chain_unused(chain, reason)
@@ -105,18 +114,15 @@ class Chains:
         self.telemetry.chain_ended(report, gains)
 
     def _middle(self, chain: Chain, place: int, stage: str, wish: ChainWish) -> MiddleTier:
-        request, job = wish.request, wish.job
-        own = replace(
-            request, id=f"{request.id}/{stage}", parent=request.id, model=OF_TIER.get(stage, stage)
-        )
+        job, (request, tier) = wish.job, _at_stage(wish.request, stage)
         return MiddleTier(
             place=place,
             verifiers=self.verifiers,
             timeouts=self.timeouts,
             new_id=self.new_id,
             terms=MiddleTierTerms(
-                request=own,
-                tier=Tier(stage) if stage in OF_TIER else None,
+                request=request,
+                tier=tier,
                 tokenizer=wish.tokenizer,
                 prompt=job.prompt,
                 sampling=job.sampling,
@@ -126,3 +132,10 @@ class Chains:
             lead=Lead(most=job.sampling.get("max_tokens")),
             report=MiddleTierReport(tier=stage),
         )
+
+
+def _at_stage(request: InferenceRequest, stage: str) -> tuple[InferenceRequest, Tier | None]:
+    """The request for what this stage writes, and the tier where it may be asked; None: any."""
+    model = OF_TIER.get(stage, stage)
+    asked = replace(request, id=f"{request.id}/{stage}", parent=request.id, model=model)
+    return asked, Tier(stage) if stage in OF_TIER else None

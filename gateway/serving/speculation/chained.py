@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from gateway.core.ports import DraftingEngines, EndpointSource, LeaveDrafts, ModelServer
 from gateway.core.speculation.eligibility import Fields
 from gateway.core.speculation.job import DraftFacts, Job
 from gateway.core.types import Endpoint, InferenceRequest
+from gateway.errors import GatewayError
 from gateway.protocol.virtual_models import AUTO, OF_TIER
 from gateway.serving.chain.chain import Chain
 from gateway.serving.chain.chains import Chains, ChainWish
@@ -79,14 +83,9 @@ class ChainedRequest:
         if self._last not in (endpoint.tier.value, model):
             self.unused("another-tier")
             return None
-        tokenizer = next(
-            (
-                state.tokenizer
-                for state in self._models.endpoints.states()
-                if state.endpoint.id == endpoint.id
-            ),
-            None,
-        )
+        states = self._models.endpoints.states()
+        known = {state.endpoint.id: state.tokenizer for state in states}
+        tokenizer = known.get(endpoint.id)
         if not tokenizer:
             self.unused("tokenizer-unknown")
             return None
@@ -99,7 +98,13 @@ class ChainedRequest:
             request=self._request,
             tokenizer=tokenizer,
         )
-        return ChainSource(self._models.chains, wish, facts.vocabulary)
+        messages = fields.get("messages")
+        return ChainSource(
+            chains=self._models.chains,
+            wish=wish,
+            vocabulary=facts.vocabulary,
+            messages=messages if isinstance(messages, list) else (),
+        )
 
     def engine_fields(self, fields: Fields) -> Fields:
         return fields
@@ -112,32 +117,63 @@ class ChainedRequest:
 
 
 class ChainSource:
-    """A chain's tiers in the middle as a `DraftSource`. They are at work as soon as the last tier's
-    engine has said which ids the prompt has."""
+    """A chain's tiers in the middle as a `DraftSource`. They are at work as soon as it is known
+    which ids the prompt has: an engine of the lowest tier tells what they should be for a chat's
+    `messages`, and the last tier's engine, with its first token, what they are."""
 
-    def __init__(self, chains: Chains, wish: ChainWish, vocabulary: int | None) -> None:
+    def __init__(
+        self,
+        *,
+        chains: Chains,
+        wish: ChainWish,
+        vocabulary: int | None,
+        messages: Sequence[Mapping[str, Any]],
+    ) -> None:
         self._chains = chains
         self._wish = wish
         self._vocabulary = vocabulary
         self._leave: LeaveDrafts | None = None
         self._chain: Chain | None = None
+        self._prompt: Sequence[int] = ()
+        self._task = asyncio.create_task(self._begin_early(messages)) if messages else None
 
     def start(self, leave: LeaveDrafts) -> None:
         self._leave = leave
+        if self._chain is not None:
+            self._chain.connect(leave, self._vocabulary)
 
     def prompt(self, ids: Sequence[int]) -> None:
-        if self._chain is None and self._leave is not None:
-            wish = replace(self._wish, job=replace(self._wish.job, prompt=ids))
-            self._chain = self._chains.open(wish)
-            self._chain.connect(self._leave, self._vocabulary)
+        self._end_early()
+        if self._chain is not None and list(self._prompt) != list(ids):
+            self._chain.close()
+            self._chain = None
+        if self._chain is None:
+            self._begin(ids)
 
     def advance(self, ids: Sequence[int]) -> None:
         if self._chain is not None:
             self._chain.decide(ids)
 
     def close(self) -> None:
+        self._end_early()
         if self._chain is not None:
             self._chain.close()
+
+    def _begin(self, prompt: Sequence[int]) -> None:
+        self._prompt = prompt
+        job = replace(self._wish.job, prompt=prompt)
+        self._chain = self._chains.open(replace(self._wish, job=job))
+        if self._leave is not None:
+            self._chain.connect(self._leave, self._vocabulary)
+
+    async def _begin_early(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        # Where nobody tells, the tiers begin later.
+        with suppress(GatewayError):
+            self._begin(await self._chains.prompt_of(self._wish, messages))
+
+    def _end_early(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
 
 def _sampling(fields: Fields) -> dict[str, object]:

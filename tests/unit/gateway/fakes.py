@@ -343,6 +343,7 @@ class FakeVerifier:
     def __init__(self, scripts: VerifiedScripts) -> None:
         self._scripts = scripts
         self.jobs: list[Job] = []
+        self.tokenized: list[str] = []
         self.made: list[FakeVerification] = []
         self.takes_drafts = True
         self.accepting = asyncio.Event()
@@ -360,6 +361,7 @@ class FakeVerifier:
     async def tokenize(
         self, endpoint: Endpoint, model: str, messages: Sequence[Mapping[str, Any]]
     ) -> list[int]:
+        self.tokenized.append(endpoint.id)
         return [ord(letter) for message in messages for letter in message["content"]]
 
     async def detokenize(self, endpoint: Endpoint, model: str, ids: Sequence[int]) -> str:
