@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,10 +52,11 @@ def gateway_before(
     middle: Sequence[SpeculatingEngine] = (),
     idle_s: float = 60.0,
     in_rounds: bool = False,
+    chains: Mapping[str, Sequence[str]] | None = None,
     **devices: Any,
 ) -> Iterator[Server]:
     """`engines` are of the cloud, those in the `middle` of the edge. `in_rounds`: the cloud's check
-    drafts by requests, and not through their mailboxes."""
+    drafts by requests, and not through their mailboxes. `chains` are virtual models."""
     tokens = {"phone": digest(TOKEN), "watch": digest("token-of-the-watch")}
     config = {
         "pools": {"cloud": pool_of("cloud", engines, in_rounds)}
@@ -64,7 +65,7 @@ def gateway_before(
         "retries": {"ratio": 1.0},
         "timeouts": {"idle_s": idle_s},
         "devices": {"tokens": tokens, **devices},
-        "chains": {"adapt": False},
+        "chains": {"adapt": False, **({"models": dict(chains)} if chains else {})},
     }
     gateway = start_gateway(config, folder)
     try:

@@ -43,6 +43,24 @@ class Tiers:
     gateway: Server
     middle: MiddleEngine
     cloud: SpeculatingEngine
+    lower: MiddleEngine | None = None
+
+
+@pytest.fixture(scope="module")
+def three_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tiers]:
+    """The edge serves two models, of which one drafts for the other."""
+    lower, upper = MiddleEngine(), MiddleEngine(model="rill-middle")
+    cloud = SpeculatingEngine(step_s=0.02)
+    with ExitStack() as stack:
+        for engine in (lower, upper, cloud):
+            engine.start()
+            stack.callback(engine.stop)
+        folder = tmp_path_factory.mktemp("three")
+        chains = {"tierflow-three": ("rill-edge", "rill-middle", "rill-cloud")}
+        gateway = stack.enter_context(
+            gateway_before(folder, cloud, middle=[lower, upper], chains=chains)
+        )
+        yield Tiers(gateway, upper, cloud, lower)
 
 
 @pytest.fixture(scope="module")
@@ -244,3 +262,25 @@ def test_an_edge_that_is_gone_leaves_a_caller_the_clouds_answer(tiers: Tiers) ->
 def test_the_chain_is_listed_among_the_models(tiers: Tiers) -> None:
     models = httpx.get(tiers.gateway.url + "/v1/models").json()["data"]
     assert "tierflow-edge-cloud" in [model["id"] for model in models]
+
+
+@pytest.mark.parametrize("wrong", [(0, 0), (5, 0), (0, 5), (3, 7)])
+def test_a_chain_may_have_several_models_in_the_middle(
+    three_models: Tiers, wrong: tuple[int, int]
+) -> None:
+    lower, upper = three_models.lower, three_models.middle
+    assert lower is not None
+    lower.wrong_every, upper.wrong_every = wrong
+    reply = ask(three_models, model="tierflow-three", return_token_ids=True)
+    assert reply.json()["choices"][0]["token_ids"] == answer_ids(PROMPT, LENGTH)
+    assert lower.bodies and upper.bodies
+    eventually(lambda: lower.running == upper.running == 0, "no work is left")
+    page = httpx.get(three_models.gateway.url + "/metrics").text
+    name, chain = "tierflow_chain_tokens_total", "rill-edge-rill-middle-rill-cloud"
+    assert metric_in(page, name, chain=chain, tier="rill-edge") > 0
+
+
+def test_a_model_in_the_middle_that_is_gone_is_passed_over(three_models: Tiers) -> None:
+    three_models.middle.refuses = 503
+    reply = ask(three_models, model="tierflow-three", return_token_ids=True)
+    assert reply.json()["choices"][0]["token_ids"] == answer_ids(PROMPT, LENGTH)
