@@ -22,7 +22,8 @@ class Outcome:
     a token,
     `queue_s` the wait for admission and for an endpoint to come up. `resumptions`: how often
     another endpoint went on with a stream whose engine broke. `prediction` says what became of a
-    predicted text, "" where there was none.
+    predicted text, "" where there was none; of its tokens `prediction_accepted` came where they
+    were predicted, and `prediction_rejected` did not.
     """
 
     request: InferenceRequest
@@ -45,6 +46,8 @@ class Outcome:
     longest_pause_s: float = 0.0
     resumptions: int = 0
     prediction: str = ""
+    prediction_accepted: int = 0
+    prediction_rejected: int = 0
 
     def note_usage(self, usage: Usage | None) -> None:
         """The engine's own counts, in place of those made on the way; what it does not tell

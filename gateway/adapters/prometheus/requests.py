@@ -100,6 +100,18 @@ class RequestTelemetry:
             "prompt: where the engine reports them.",
             (*PLACE, "kind"),
         )
+        self._predictions = self._counter(
+            "predictions",
+            "Requests with a predicted text that an engine was asked. outcome: used, or not-used. "
+            "reason: why not, as in x-tierflow-prediction; empty where it was used.",
+            (*PLACE, "outcome", "reason"),
+        )
+        self._prediction_tokens = self._counter(
+            "prediction_tokens",
+            "Tokens of predicted texts. fate: accepted (it came where it was predicted) or "
+            "rejected.",
+            (*PLACE, "fate"),
+        )
         self._ttft = self._histogram(
             "time_to_first_token_seconds",
             "Streams: time from arrival to the first bytes.",
@@ -210,6 +222,17 @@ class RequestTelemetry:
         if outcome.tpot_s is not None:
             tpot.observe(outcome.tpot_s)
         self._queue.observe(outcome.queue_s)
+        if outcome.prediction and outcome.endpoint:
+            self._count_prediction(tier, model, outcome)
+
+    def _count_prediction(self, tier: str, model: str, outcome: Outcome) -> None:
+        used, _, reason = outcome.prediction.partition(": ")
+        _bound(self._predictions, (tier, model, used, reason)).inc()
+        for fate, tokens in (
+            ("accepted", outcome.prediction_accepted),
+            ("rejected", outcome.prediction_rejected),
+        ):
+            _bound(self._prediction_tokens, (tier, model, fate)).inc(tokens)
 
     def _status(self, outcome: Outcome) -> int:
         """As it was sent: with the answer, or with an error in its place."""

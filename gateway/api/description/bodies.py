@@ -64,6 +64,9 @@ class CompletionBody(EngineBody):
     prompt_logprobs: int | None = None
     suffix: str | None = None
     user: str | None = None
+    prediction: dict[str, Any] | None = Field(
+        default=None, description="the text that the answer is expected to be, as in a chat"
+    )
     return_token_ids: bool | None = None
 
 

@@ -230,6 +230,7 @@ _ANSWER_HEADERS = (
     (names.TIER, "the tier that answered"),
     (names.ENDPOINT, "the endpoint that answered"),
     (names.REASON, "why the request went there"),
+    (names.PREDICTION, "of a request with a `prediction`: used, or not-used and why"),
     ("x-ratelimit-limit-requests", "the key's requests per minute, where it has a limit"),
     ("x-ratelimit-remaining-requests", "what is left of them"),
     ("x-ratelimit-reset-requests", "until all of them are there again, such as 6m0s"),

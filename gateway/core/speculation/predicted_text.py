@@ -74,9 +74,9 @@ class PredictedText:
             self._since, self._misses = NEAR, PATIENCE
 
     @property
-    def aligned(self) -> bool:
-        """Whether there is a place where the answer may go on."""
-        return bool(self._alignments)
+    def rejected(self) -> int:
+        """Tokens of the text that did not come where they were predicted, so far."""
+        return len(self.ids) - self.accepted
 
     def begin(self) -> list[DraftRun]:
         """What is to be offered before anything of the answer is there."""

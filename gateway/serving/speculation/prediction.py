@@ -85,7 +85,11 @@ class PredictionSource:
             self._closed = True
             self._task.cancel()
             # A step's tokens come in one event, which is all that is counted without usage.
-            self._outcome.completion_tokens = max(self._outcome.completion_tokens, self._tokens)
+            outcome = self._outcome
+            outcome.completion_tokens = max(outcome.completion_tokens, self._tokens)
+            if self._predicted is not None:
+                outcome.prediction_accepted = self._predicted.accepted
+                outcome.prediction_rejected = self._predicted.rejected
 
     def usage_details(self) -> Mapping[str, int]:
         predicted = self._predicted
@@ -93,7 +97,7 @@ class PredictionSource:
             return {"accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0}
         return {
             "accepted_prediction_tokens": predicted.accepted,
-            "rejected_prediction_tokens": len(predicted.ids) - predicted.accepted,
+            "rejected_prediction_tokens": predicted.rejected,
         }
 
     async def _fetch(self, fetching: Awaitable[Sequence[int]]) -> None:
