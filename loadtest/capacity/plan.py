@@ -33,9 +33,9 @@ class Variant:
 class DevicePace:
     """An emulated device: seconds that a draft token takes it, and its link's round trip."""
 
-    draft_s: float = 0.004
+    draft_s: float = 0.0015
     round_trip_s: float = 0.02
-    window: int = 24
+    window: int = 32
     """Tokens that it drafts ahead of what it knows to be verified."""
     run: int = 4
     """Tokens of one message, beyond the first that the engine lacks."""

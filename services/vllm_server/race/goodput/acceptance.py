@@ -9,7 +9,7 @@ PLACES = 8
 SESSION_DECAY = 0.97
 SHARED_DECAY = 0.995
 """What a count is worth after one more step of the session, and of any session."""
-PRIOR_TRIALS = 3.0
+PRIOR_TRIALS = 6.0
 """How many tokens of a session's own weigh as much as what others' drafts did."""
 BEGINNING = 0.9
 """The chance before anything is known: high, so that drafts are tried."""

@@ -18,13 +18,16 @@ def choose(
     requests: int,
     seconds: Sequence[float],
     longest_s: float = float("inf"),
+    least_gain: float = 1.0,
+    worth: float = 1.0,
 ) -> list[int]:
     """How many draft tokens of each request to verify, for the highest goodput.
 
-    `chances` are, for each request with drafts, each token's chance to come out, never rising.
-    `requests` counts all that bring a token of their own, with drafts or without. `seconds[d]` is
-    the time of a step with d draft tokens in all; there are no more than its length allows, nor so
-    many that a step would take over `longest_s`.
+    `chances` are, for each request with drafts, each token's chance to come out, never rising;
+    `worth` is how much of such chances came true so far. `requests` counts all that bring a token
+    of their own, with drafts or without. `seconds[d]` is the time of a step with d draft tokens in
+    all; there are no more than its length allows, nor so many that a step would take over
+    `longest_s`. None are chosen where the goodput is less than `least_gain` times that without any.
 
     For each number of tokens the best are those with the highest chances, whichever request they
     belong to: chances fall along a request's drafts, so these are always the first of each. All
@@ -32,14 +35,18 @@ def choose(
     convex, one could stop at the first token that lowers the goodput.) Of equals the fewest.
     """
     ranked = sorted(chain.from_iterable(chances), reverse=True)[: len(seconds) - 1]
-    best, number = requests / seconds[0] if seconds[0] > 0 else 0.0, 0
+    plain = requests / seconds[0] if seconds[0] > 0 else 0.0
+    best, number = plain, 0
     for count, gained in enumerate(accumulate(ranked), 1):
         taken_s = seconds[count]
         if taken_s > longest_s:
             continue
         # Without any time there is nothing to lose.
-        if taken_s <= 0 or requests + gained > best * taken_s:
-            best, number = (requests + gained) / taken_s if taken_s > 0 else 0.0, count
+        tokens = requests + worth * gained
+        if taken_s <= 0 or tokens > best * taken_s:
+            best, number = tokens / taken_s if taken_s > 0 else 0.0, count
+    if best < least_gain * plain:
+        number = 0
     return first_of_each(chances, ranked[:number])
 
 

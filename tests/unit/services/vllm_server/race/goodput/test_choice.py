@@ -68,6 +68,22 @@ def test_where_a_row_costs_a_step_none_is(chances: list[list[float]]) -> None:
     assert sum(choose(chances, requests=requests, seconds=seconds)) == 0
 
 
+def test_less_than_the_least_gain_is_left_out() -> None:
+    chances, seconds = [[0.5], [0.5]], [0.010, 0.0115, 0.013]
+    gain = 1.5 / 1.3
+
+    def chosen(least: float) -> int:
+        return sum(choose(chances, requests=2, seconds=seconds, least_gain=least))
+
+    assert (chosen(gain - 0.01), chosen(gain + 0.01)) == (2, 0)
+
+
+def test_chances_that_seldom_come_true_count_for_less() -> None:
+    chances, seconds = [[0.9], [0.4]], [0.010, 0.0125, 0.0130]
+    assert choose(chances, requests=2, seconds=seconds) == [1, 1]
+    assert choose(chances, requests=2, seconds=seconds, worth=0.2) == [0, 0]
+
+
 def test_the_likelier_draft_comes_first_whosever_it_is() -> None:
     chances = [[0.9, 0.8, 0.1], [0.5, 0.2]]
     assert choose(chances, requests=2, seconds=[0.01] * 4) == [2, 1]
