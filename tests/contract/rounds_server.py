@@ -25,11 +25,10 @@ from gateway.core.speculation.round_costs import RoundCosts
 from gateway.core.speculation.round_economy import EveryRound, RoundRule, RoundTerms
 from gateway.core.tier import Tier
 from gateway.core.types import Endpoint, Probe
-from gateway.errors import GatewayError, InvalidRequest
+from gateway.errors import GatewayError, InvalidRequest, StaleConnection
 from gateway.protocol.mailbox import VERSION, MailboxGreeting
 from services.vllm_server.race.mailbox import MailboxServer
 from tests.reference_verifier.client import SECRET, Verifier, new_session
-from tests.servers import SHIPPED_FAMILY
 
 PER_STEP = 16
 _OF_THE_STREAM = ("model", "prompt", "stream", "stream_options", "return_token_ids", "vllm_xargs")
@@ -45,12 +44,15 @@ class RoundsServer:
         self,
         engine_url: str,
         model: str,
+        vocabulary: int,
+        *,
         rule: Callable[[RoundCosts], RoundRule] = EveryRound,
     ) -> None:
         self._endpoint = Endpoint(
             id=engine_url, url=engine_url, pool="stock", tier=Tier.CLOUD, probe=Probe.ENGINE
         )
         self._model = model
+        self._vocabulary = vocabulary
         self._rule = rule
         self._loop = asyncio.new_event_loop()
         self._drafts = defaultdict[str, list[DraftRun]](list)
@@ -110,12 +112,11 @@ class RoundsServer:
             clock=MonotonicClock(),
             telemetry=self,
         )
-        config = orjson.loads((SHIPPED_FAMILY / self._model / "config.json").read_bytes())
         self._mailbox = MailboxServer(
             host="127.0.0.1",
             port=0,
             secret=SECRET.encode(),
-            greeting=MailboxGreeting(VERSION, config["vocab_size"], PER_STEP),
+            greeting=MailboxGreeting(VERSION, self._vocabulary, PER_STEP),
             report=self._report,
         )
         app = web.Application()
@@ -145,9 +146,10 @@ class RoundsServer:
         return web.Response(text=f"vllm:iteration_tokens_total_count {self._steps}\n")
 
     async def _tokenize(self, request: web.Request) -> web.Response:
-        url, body = self._endpoint.url + "/tokenize", await request.read()
-        headers = {"content-type": "application/json"}
-        async with self._client.post(url, data=body, headers=headers) as answer:
+        body = await request.json()
+        # By its other name for llama.cpp.
+        body |= {"content": body["prompt"]}
+        async with self._client.post(self._endpoint.url + "/tokenize", json=body) as answer:
             return web.json_response(await answer.json())
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
@@ -156,7 +158,10 @@ class RoundsServer:
         sampling = {name: value for name, value in body.items() if name not in _OF_THE_STREAM}
         job = Job(session=session, model=self._model, prompt=body["prompt"], sampling=sampling)
         try:
-            verification = await self._rounds.open(self._endpoint, job)
+            try:
+                verification = await self._rounds.open(self._endpoint, job)
+            except StaleConnection:  # As the gateway's attempts do.
+                verification = await self._rounds.open(self._endpoint, job)
         except InvalidRequest as error:
             return web.json_response({"error": {"message": error.message}}, status=400)
         self._active[session] = verification

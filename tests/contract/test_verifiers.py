@@ -8,15 +8,18 @@ should be refused is accepted) would be found with 98 %, to 0.7 with 67 %.
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 
 from gateway.protocol import mailbox as wire
 from tests.contract.rounds_server import RoundsServer
-from tests.engines import AT_ONCE, Engines
+from tests.engines import AT_ONCE, Engines, family
 from tests.reference_verifier.client import MailboxClient, Verifier, new_session
 from tests.reference_verifier.statistics import same_distribution
 from tests.servers import eventually
@@ -39,16 +42,34 @@ Put = Callable[[str, Sequence[int], MailboxClient], None]
         pytest.param("verifier", id="engine", marks=pytest.mark.engine("verifier")),
         pytest.param("textbook", id="reference", marks=pytest.mark.engine("textbook")),
         pytest.param("cloud", id="rounds", marks=pytest.mark.engine("cloud")),
+        pytest.param("llama.cpp", id="rounds-llama.cpp"),
     ],
 )
 def verifier(request: pytest.FixtureRequest, engines: Engines) -> Iterator[Verifier]:
     """An engine with its own mailbox; or one without, which checks drafts in rounds."""
+    if request.param == "llama.cpp":
+        with llama_server() as server:
+            yield server.verifier
+        return
     engine = engines.get(request.param)
     if engine.mailbox is not None:
         yield engine.verifier
         return
-    with RoundsServer(engine.server.url, engine.server.name) as server:
+    config = json.loads((family() / engine.server.name / "config.json").read_text())
+    with RoundsServer(engine.server.url, engine.server.name, config["vocab_size"]) as server:
         yield server.verifier
+
+
+def llama_server() -> RoundsServer:
+    """Before the server of llama.cpp that TIERFLOW_TEST_LLAMA_SERVER names; skips without one."""
+    url = os.environ.get("TIERFLOW_TEST_LLAMA_SERVER", "").rstrip("/")
+    if not url:
+        pytest.skip(
+            "TIERFLOW_TEST_LLAMA_SERVER is not set: the URL of a llama-server with a model of the "
+            "shipped family, see tests/contract/llama_model.py"
+        )
+    model = httpx.get(url + "/v1/models", trust_env=False).json()["data"][0]
+    return RoundsServer(url, model["id"], model["meta"]["n_vocab"])
 
 
 @pytest.fixture

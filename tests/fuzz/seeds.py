@@ -112,6 +112,12 @@ ROUNDS = _json(
     {"choices": [_ROW, _ROW | {"index": 1, "token_ids": [6]}]},
     {"choices": [_ROW | {"index": 1, "finish_reason": "stop", "stop_reason": 6}, _ROW]},
     {"choices": [_ROW | {"token_ids": []}]},
+    {"choices": [_ROW | {"logprobs": {"content": [{"id": 5, "token": "hi"}]}}] * 2},
+    {
+        "choices": [
+            _ROW | {"index": place, "logprobs": {"content": [{"id": 5}]}} for place in (0, 1)
+        ]
+    },
     [_ROW],
 )
 REFUSALS = _json(

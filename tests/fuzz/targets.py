@@ -15,6 +15,7 @@ import msgspec
 import orjson
 from pydantic import BaseModel, ValidationError
 
+from gateway.adapters.engines.dialects import LLAMA_CPP, VLLM, Dialect
 from gateway.adapters.engines.draft_round import RoundUnreadable, confirmed, parse_round
 from gateway.adapters.engines.vllm_page import parse_load
 from gateway.adapters.files.keys import KeyFile
@@ -85,7 +86,10 @@ def targets() -> list[Target]:
             Target(f"an engine's stream of {path}", _stream(path), seeds.STREAMS, (GatewayError,))
             for path in (CHAT, COMPLETIONS, RESPONSES, MESSAGES)
         ),
-        Target("an engine's round", _round, seeds.ROUNDS, (RoundUnreadable,)),
+        *(
+            Target(f"a round of {dialect.name}", _round(dialect), seeds.ROUNDS, (RoundUnreadable,))
+            for dialect in (VLLM, LLAMA_CPP)
+        ),
         Target("an engine's refusal", relayed, seeds.REFUSALS),
         Target("an engine's metrics", parse_load, seeds.METRICS),
         Target("a final answer", _final_answer, seeds.TEXTS),
@@ -195,9 +199,12 @@ def _stream(path: str) -> Parser:
     return fed
 
 
-def _round(data: bytes) -> None:
-    tokens = parse_round(data, 2)
-    assert confirmed([5], tokens, room=9).ids
+def _round(dialect: Dialect) -> Parser:
+    def parsed(data: bytes) -> None:
+        tokens = parse_round(data, 2, dialect)
+        assert confirmed([5], tokens, room=9).ids
+
+    return parsed
 
 
 def _final_answer(data: bytes) -> None:

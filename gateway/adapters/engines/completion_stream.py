@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from gateway.adapters.engines.dialects import VLLM, Dialect
 from gateway.core.ports import Answer
 from gateway.core.speculation.job import Batch
 from gateway.core.streams.answer_stream import AnswerStream
-from gateway.core.streams.chat_answer import token_ids
 from gateway.core.streams.sse import objects
 from gateway.core.streams.usage import read_usage
 from gateway.core.upstream_errors import engine_failed
@@ -19,8 +19,10 @@ class CompletionStream:
     """A stream of token ids from an engine. `read` gives a batch per event that holds ids or an
     end; `usage` is what the engine counted."""
 
-    def __init__(self, answer: Answer, endpoint_id: str) -> None:
+    def __init__(self, answer: Answer, endpoint_id: str, dialect: Dialect = VLLM) -> None:
         self._answer = answer
+        self._dialect = dialect
+        self._count = 0
         self._endpoint = endpoint_id
         self._stream = AnswerStream(COMPLETIONS, endpoint_id)
         self._ready: deque[Batch] = deque()
@@ -47,13 +49,15 @@ class CompletionStream:
             if (usage := read_usage(event)) and usage.prompt_tokens:
                 self.usage = (usage.prompt_tokens, usage.completion_tokens)
             for choice in event["choices"]:
-                ids = choice["token_ids"] or []
-                if token_ids(ids) != ids:
-                    raise ValueError("no ids of tokens")
+                ids = list(self._dialect.ids(choice))
+                self._count += len(ids)
                 self._choice(ids, choice)
+            if self._dialect.generated(event) not in (None, self._count):
+                raise ValueError("some ids are missing")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise engine_failed(
-                self._endpoint, "sent an event without token ids; it must know return_token_ids"
+                self._endpoint,
+                "sent an event without the ids of its tokens; it must know return_token_ids",
             ) from error
 
     def _choice(self, ids: list[int], choice: dict[str, object]) -> None:

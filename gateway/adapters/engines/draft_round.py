@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from gateway.adapters.engines.dialects import Dialect
 from gateway.adapters.engines.engine_request import read_small
 from gateway.core.ports import Answer
 from gateway.core.speculation.job import Batch
-from gateway.core.streams.chat_answer import token_ids
 
 
 class RoundUnreadable(Exception):
@@ -39,6 +39,7 @@ def round_body(
     text: Sequence[int],
     drafts: Sequence[int],
     fields: Mapping[str, Any],
+    dialect: Dialect,
 ) -> dict[str, Any]:
     """The request for a round. `text` are the ids of prompt and answer so far, `fields` those that
     the answer's own stream has too."""
@@ -48,28 +49,28 @@ def round_body(
         "prompt": [[*text, *drafts[:count]] for count in range(len(drafts) + 1)],
         "max_tokens": 1,
         "temperature": 0,
-        "return_token_ids": True,
+        **dialect.fields,
     }
 
 
-async def read_round(answer: Answer, rows: int) -> list[NextToken]:
+async def read_round(answer: Answer, rows: int, dialect: Dialect) -> list[NextToken]:
     """In the order of the prompts. Raises UpstreamError, RoundUnreadable."""
-    return parse_round(await read_small(answer), rows)
+    return parse_round(await read_small(answer), rows, dialect)
 
 
-def parse_round(body: bytes, rows: int) -> list[NextToken]:
+def parse_round(body: bytes, rows: int, dialect: Dialect) -> list[NextToken]:
     """Raises RoundUnreadable."""
     try:
         choices = orjson.loads(body)["choices"]
         by_index = {choice["index"]: choice for choice in choices}
-        return [_next_token(by_index[index]) for index in range(rows)]
+        return [_next_token(by_index[index], dialect) for index in range(rows)]
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise RoundUnreadable from error
 
 
-def _next_token(choice: Mapping[str, Any]) -> NextToken:
-    ids, text, stop = choice["token_ids"], choice.get("text"), choice.get("stop_reason")
-    if token_ids(ids) != ids or len(ids) != 1:
+def _next_token(choice: Mapping[str, Any], dialect: Dialect) -> NextToken:
+    ids, text, stop = dialect.ids(choice), choice.get("text"), choice.get("stop_reason")
+    if len(ids) != 1:
         raise ValueError("not one token")
     return NextToken(
         id=ids[0],

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.adapters.engines.draft_round import (
     NextToken,
@@ -21,10 +21,11 @@ from gateway.core.speculation.job import Batch, DraftRun, Job, sampling_of_rest
 from gateway.core.speculation.round_economy import RoundRule
 from gateway.core.types import Endpoint
 from gateway.core.upstream_errors import continuation_refused
-from gateway.errors import InvalidRequest
+from gateway.errors import InvalidRequest, StaleConnection
 from gateway.protocol.paths import COMPLETIONS
 from gateway.protocol.requests.neutral_fields import OF_THE_CALLER
 
+T = TypeVar("T")
 MAX_ROUND_IDS = 1 << 18
 """Ids in all prompts of one round: a larger body takes longer to write than the round saves."""
 IN_ROUNDS = frozenset({"ignore_eos", "stop_token_ids"}) | OF_THE_CALLER
@@ -146,9 +147,10 @@ class StatelessVerification:
             sampling=sampling_of_rest(job.sampling, len(self._confirmed)),
         )
         try:
-            stream = self._stream = await self._verifier.open(self._endpoint, rest)
+            stream = await _once_more(lambda: self._verifier.open(self._endpoint, rest))
         except InvalidRequest as error:
             raise continuation_refused(self._endpoint.id) from error
+        self._stream = stream
         if self._over:  # Closed in the meantime.
             self._leave_stream()
         return stream
@@ -178,15 +180,19 @@ class StatelessVerification:
         return batch
 
     async def _ask_round(self, drafts: Sequence[int]) -> list[NextToken]:
+        dialect = await self._verifier.dialect(self._endpoint)
         body: dict[str, Any] = round_body(
             model=self._job.model,
             text=[*self._job.prompt, *self._confirmed],
             drafts=drafts,
             fields=self._fields,
+            dialect=dialect,
         )
-        answer = self._round_answer = await ask(self._server, self._endpoint, COMPLETIONS, body)
+        answer = self._round_answer = await _once_more(
+            lambda: ask(self._server, self._endpoint, COMPLETIONS, body)
+        )
         try:
-            return await read_round(answer, len(drafts) + 1)
+            return await read_round(answer, len(drafts) + 1, dialect)
         finally:
             self._round_answer = None
             answer.close()
@@ -204,3 +210,12 @@ class StatelessVerification:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+
+
+async def _once_more(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Its result; a second one where the first met a kept connection that the engine had just
+    closed. Some close theirs after every hundred requests, which rounds soon reach."""
+    try:
+        return await attempt()
+    except StaleConnection:
+        return await attempt()

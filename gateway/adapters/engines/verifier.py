@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from gateway.adapters.engines.completion_stream import CompletionStream
+from gateway.adapters.engines.dialects import VLLM, Dialect, Dialects
 from gateway.adapters.engines.engine_request import ask, read_small
 from gateway.adapters.engines.mailbox import Mailbox
 from gateway.core.ports import ModelServer, Verification
@@ -24,6 +25,7 @@ class EngineVerifier:
     def __init__(self, server: ModelServer, mailboxes: Mapping[str, Mailbox]) -> None:
         self._server = server
         self._mailboxes = mailboxes
+        self._dialects = Dialects(server)
 
     def facts(self, endpoint: Endpoint) -> DraftFacts:
         mailbox = self._mailboxes.get(endpoint.id)
@@ -32,6 +34,11 @@ class EngineVerifier:
     def has_mailbox(self, endpoint: Endpoint) -> bool:
         """Whether the endpoint has one, connected or not."""
         return endpoint.id in self._mailboxes
+
+    async def dialect(self, endpoint: Endpoint) -> Dialect:
+        """How the engine gives token ids. Raises UpstreamError."""
+        # Only our own engines have mailboxes.
+        return VLLM if self.has_mailbox(endpoint) else await self._dialects.of(endpoint)
 
     async def tokenize(
         self, endpoint: Endpoint, model: str, messages: Sequence[Mapping[str, Any]]
@@ -59,18 +66,19 @@ class EngineVerifier:
 
     async def open(self, endpoint: Endpoint, job: Job) -> Verification:
         mailbox = self._mailboxes.get(endpoint.id)
+        dialect = await self.dialect(endpoint)
         body: dict[str, Any] = {
             **job.sampling,
             "model": job.model,
             "prompt": job.prompt,
             "stream": True,
             "stream_options": {"include_usage": True},
-            "return_token_ids": True,
+            **dialect.fields,
         }
         if mailbox is not None:
             body["vllm_xargs"] = {"draft_session": job.session}
         answer = await ask(self._server, endpoint, COMPLETIONS, body)
-        stream = CompletionStream(answer, endpoint.id)
+        stream = CompletionStream(answer, endpoint.id, dialect)
         return EngineVerification(stream, job.session, mailbox)
 
 

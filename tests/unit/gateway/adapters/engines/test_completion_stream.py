@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.adapters.engines.completion_stream import CompletionStream
+from gateway.adapters.engines.dialects import LLAMA_CPP
 from gateway.core.speculation.job import Batch
 from gateway.errors import EngineFailed
 from tests.unit.gateway.fakes import FakeAnswer, Piece
@@ -49,6 +50,30 @@ async def test_a_stop_token_is_told_as_a_token_and_is_no_text() -> None:
     expected = Batch(ids=[], reason="stop", stop=2)
     event = b'data: {"choices":[{"token_ids":[],"finish_reason":"stop","stop_reason":2}]}\n\n'
     assert await batches(stream(event + b"data: [DONE]\n\n")) == [expected]
+
+
+def of_llama_cpp(*pieces: Piece) -> CompletionStream:
+    return CompletionStream(FakeAnswer(pieces), "edge:1", LLAMA_CPP)
+
+
+async def test_llama_cpp_gives_ids_with_its_log_probabilities() -> None:
+    events = (
+        b'data: {"choices":[{"text":"a","logprobs":{"content":[{"id":5,"token":"a"}]}}],'
+        b'"timings":{"predicted_n":1}}\n\n'
+        b'data: {"choices":[{"text":"","logprobs":null,"finish_reason":"length"}],'
+        b'"timings":{"predicted_n":1}}\n\ndata: [DONE]\n\n'
+    )
+    expected = [Batch(ids=[5], text="a"), Batch(ids=[], reason="length")]
+    assert await batches(of_llama_cpp(events)) == expected
+
+
+async def test_a_letter_of_which_llama_cpp_leaves_out_a_token_is_a_failure() -> None:
+    event = (
+        b'data: {"choices":[{"text":"\xc3\xa9","logprobs":{"content":[{"id":9}]}}],'
+        b'"timings":{"predicted_n":2}}\n\n'
+    )
+    with pytest.raises(EngineFailed, match="without the ids of its tokens"):
+        await batches(of_llama_cpp(event))
 
 
 @pytest.mark.parametrize(
