@@ -138,9 +138,14 @@ class MiddleTier:
             log.error("middle_tier_failed", id=request.id, tier=self.report.tier, problem=where)
         if self.alive:
             self.report.problem = problem or self.report.problem
-            log.warning(
-                "middle_tier_lost", id=request.id, tier=self.report.tier, cause=self.report.problem
-            )
+            if self.report.streams:
+                # One that was never there is told of by its endpoints' own lines.
+                log.warning(
+                    "middle_tier_lost",
+                    id=request.id,
+                    tier=self.report.tier,
+                    cause=self.report.problem,
+                )
             self.close()
             self.tell(self.lead.confirmed, ())
 

@@ -24,22 +24,26 @@ PROMPT = [97, 98]
 """As the fakes read them."""
 
 
+def models(rig: SharedRig, auto: str = "") -> ChainedModels:
+    return ChainedModels(
+        server=rig.server,
+        engines=Engines(),
+        endpoints=rig.endpoints,
+        chains=rig.shared.chains,
+        stages={"tierflow-edge-cloud": ("edge", "cloud")},
+        auto=auto,
+    )
+
+
 class Chained:
     """A request of edge and cloud, with what it left at the cloud's engine."""
 
     def __init__(self, states: Sequence[EndpointState] | None = None, **fields: Any) -> None:
         self.rig = SharedRig(verified={"edge:1": lambda: [Batch(ids=[5, 6]), None]}, states=states)
-        shared = self.rig.shared
-        models = ChainedModels(
-            server=self.rig.server,
-            engines=Engines(),
-            endpoints=self.rig.endpoints,
-            chains=shared.chains,
-            stages={"tierflow-edge-cloud": ("edge", "cloud")},
-            auto="",
-        )
         asked: InferenceRequest = request("tierflow-cloud", **fields)
-        self.request = ChainedRequest(models=models, stages=("edge", "cloud"), request=asked)
+        self.request = ChainedRequest(
+            models=models(self.rig), stages=("edge", "cloud"), request=asked
+        )
         self.left: list[DraftRun] = []
 
     def source(self, **fields: Any) -> ChainSource | None:
@@ -117,3 +121,19 @@ async def test_where_there_can_be_no_chain_the_reason_is_told(
     cloud.tokenizer = "f" if reason == "another-tier" else None
     assert chained.source() is None
     assert chained.rig.chains.reasons == [("edge-cloud", reason)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "chain", "auto", "chained"),
+    [
+        ("tierflow-cloud", "tierflow-edge-cloud", "", True),
+        ("tierflow-auto", "", "tierflow-edge-cloud", True),
+        ("tierflow-auto", "", "", False),
+        ("tierflow-cloud", "", "tierflow-edge-cloud", False),
+    ],
+)
+async def test_chains_are_for_those_who_ask_and_for_auto_where_the_settings_say_so(
+    asked: str, chain: str, auto: str, chained: bool
+) -> None:
+    way = models(SharedRig(), auto).way(request(asked, chain=chain))
+    assert (way is not None) == chained
