@@ -127,8 +127,10 @@ class Engines:
         if name not in RACING:
             return Engine(start_vllm(python, model, core, self.folder, *flags))
         mailbox = free_port()
+        # How many drafts pay is a matter of the load; tests that count steps need them all.
+        choice = "all" if name == "verifier" else "goodput"
         server = start_vllm(
-            python, model, core, self.folder, *flags, mailbox=mailbox, secret=SECRET
+            python, model, core, self.folder, *flags, mailbox=mailbox, secret=SECRET, choice=choice
         )
         return Engine(server, mailbox)
 

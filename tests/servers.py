@@ -162,16 +162,18 @@ def start_vllm(
     *flags: str,
     mailbox: int | None = None,
     secret: str = "",
+    choice: str = "goodput",
 ) -> Server:
     """Starts loading; wait for `answers("/health")`. `python` is the engine environment's.
 
-    With a port as `mailbox` it verifies drafts that are left there under `secret`.
+    With a port as `mailbox` it verifies drafts that are left there under `secret`, as many as
+    `choice` says.
     """
     port = free_port()
     command = [python, "-m", "services.vllm_server", "--model", str(model)]
     command += ["--served-model-name", model.name, "--port", str(port), "--cores", cores]
     if mailbox is not None:
-        command += ["--draft-mailbox", f"127.0.0.1:{mailbox}"]
+        command += ["--draft-mailbox", f"127.0.0.1:{mailbox}", "--draft-choice", choice]
     url = f"http://127.0.0.1:{port}"
     environment = {"TIERFLOW_DRAFT_SECRET": secret}
     return start(model.name, [*command, "--", *flags], folder, url, environment)

@@ -1,7 +1,8 @@
 """Emulated devices: what each would have drafted by now. Pure.
 
 A device drafts ahead from its own guess, a token in `draft_s`, up to `window` tokens beyond what it
-knows to be verified, and what it knows is half a round trip old. Its drafts are the true
+knows to be verified, and what it knows is half a round trip old. As agents do, it drafts no further
+than a token is likely enough to come out. Its drafts are the true
 continuation, of which each token is wrong with a chance of 1 - acceptance. After a wrong one
 everything is wrong, until the device hears the token that the engine has there: it rolls back and
 goes on.
@@ -11,12 +12,24 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from math import log
 from random import Random
 
 from loadtest.capacity.plan import DevicePace
 
 BEFORE = 4
 """Ids before a run that are sent along, as devices do."""
+LEAST_CHANCE = 0.1
+"""With which a token must come out that a device drafts; the first is drafted in any case."""
+
+
+def worthwhile(acceptance: float, most: int) -> int:
+    """How many tokens ahead each comes out with LEAST_CHANCE: from 1 to `most`."""
+    if acceptance >= 1:
+        return most
+    if acceptance <= LEAST_CHANCE:
+        return 1
+    return min(most, int(log(LEAST_CHANCE) / log(acceptance)))
 
 
 class EmulatedDevice:
@@ -35,6 +48,7 @@ class EmulatedDevice:
         self._truth = truth
         self._acceptance = acceptance
         self._pace = pace
+        self._window = worthwhile(acceptance, pace.window)
         self._random = random
         self._vocabulary = vocabulary
         self._guess: list[int] = []
@@ -69,7 +83,7 @@ class EmulatedDevice:
 
     def _draft_until(self, now: float) -> list[tuple[float, int, list[int], list[int]]]:
         runs = []
-        end = min(len(self._truth), self._known + self._pace.window)
+        end = min(len(self._truth), self._known + self._window)
         while len(self._guess) < end and self._clock + self._pace.draft_s <= now:
             self._clock += self._pace.draft_s
             self._guess.append(self._next())

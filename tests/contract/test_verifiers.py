@@ -27,9 +27,6 @@ from tests.servers import eventually
 pytestmark = pytest.mark.integration
 TEXT = "<|user|>\nTell me about the river and the town.\n<|assistant|>\n"
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 40, "ignore_eos": True}
-FEW = 12
-"""Steps, for 40 tokens. A verifier may look at fewer drafts in a step than it could, where it has
-learned that they are seldom right."""
 SAMPLES = 250
 ALPHA = 0.001
 
@@ -169,7 +166,7 @@ def test_right_drafts_save_steps(
     mailbox.put(session, 0, plain)
     assert verifier.answer(prompt, session, **GREEDY).ids == plain
     # 40 tokens: the prompt's step says one, then each of three says up to 16 drafts and one more.
-    eventually(lambda: 4 <= verifier.steps() - before <= FEW, "4 steps, or some more")
+    eventually(lambda: verifier.steps() == before + 4, "4 steps")
 
 
 def test_the_branch_that_is_right_is_found_after_the_one_that_was_wrong(
@@ -180,7 +177,7 @@ def test_the_branch_that_is_right_is_found_after_the_one_that_was_wrong(
     mailbox.put(session, 5, plain[5:], plain[1:5])
     assert verifier.answer(prompt, session, **GREEDY).ids == plain
     # 1 of the prompt, 5 of the wrong branch, and 34 in steps of at most 17.
-    eventually(lambda: 4 <= verifier.steps() - before <= FEW, "4 steps, or some more")
+    eventually(lambda: verifier.steps() == before + 4, "4 steps")
 
 
 def test_useless_drafts_cost_no_token(
@@ -290,9 +287,8 @@ def test_sampled_answers_have_the_distribution_of_those_without_drafts(
     if verifier.greedy_only:
         assert offered == 0
     else:
-        # A verifier may leave out what it has learned to be seldom right.
-        assert SAMPLES / 2 < offered <= 2 * SAMPLES
-        assert 0 < after["accepted"] - before["accepted"] < offered
+        assert offered == 2 * SAMPLES
+        assert 0 < after["accepted"] - before["accepted"] < 2 * SAMPLES
     for length in (1, 2):
         p_value = same_distribution(
             [ids[:length] for ids in drafted], [ids[:length] for ids in plain]

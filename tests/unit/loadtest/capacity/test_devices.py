@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.capacity.devices import EmulatedDevice
+from loadtest.capacity.devices import EmulatedDevice, worthwhile
 from loadtest.capacity.plan import DevicePace
 
 TRUTH = list(range(100, 160))
@@ -25,6 +25,11 @@ def test_a_perfect_device_drafts_the_answer_as_far_as_its_window() -> None:
     drafted = [token for _, _, tokens, _ in runs for token in tokens]
     assert drafted == TRUTH[: PACE.window]
     assert len(runs[0][2]) == 1
+
+
+def test_a_device_that_is_seldom_right_drafts_less_far() -> None:
+    windows = [worthwhile(share, 32) for share in (0.0, 0.3, 0.8, 0.95, 1.0)]
+    assert windows == [1, 1, 10, 32, 32]
 
 
 def test_it_takes_its_time_and_so_does_its_link() -> None:
