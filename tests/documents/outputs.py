@@ -16,7 +16,7 @@ CUT = "…"
 _ID = r"[0-9a-f]{16,}(?:-[0-9a-f]{16,})?"
 _PART = re.compile(rf"(?P<cut>[\w-]*{CUT})|(?P<id>{_ID})|(?P<number>\d+(?:\.\d+)?)")
 _NUMBER = r"\d+(?:\.\d+)?"
-_SIGNS = re.compile(r"[.=?]+")
+_SIGNS = re.compile(r"[.=?-]+")
 _KIND = re.compile(r"[a-z]+[_-]")
 _COMMENT = re.compile(r"\s+# .*")
 _NAME = re.compile(r'"(\w+)"\s*:')

@@ -42,6 +42,7 @@ RUNS_LONG = (
     r"-m services\.engine_simulator",
     r"model_family (evaluate|onnx)",
     r"Qwen|~/models",
+    r'"prediction":',
 )
 _ADDRESS = r"(127\.0\.0\.1|localhost):\d+/|base_url="
 RUNS_QUICK = (
