@@ -21,6 +21,7 @@ from services.device_agent.metrics import AgentMetrics
 GATEWAY_MODELS = (
     virtual_models.EDGE,
     virtual_models.CLOUD,
+    virtual_models.EDGE_CLOUD,
     virtual_models.CASCADE,
     virtual_models.COLLECTIVE,
 )

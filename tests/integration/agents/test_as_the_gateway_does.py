@@ -114,7 +114,9 @@ def test_what_only_servers_do_is_asked_for_again_later(offline: Server) -> None:
         assert answer.json()["error"]["code"] == "gateway_unreachable"
 
 
-@pytest.mark.parametrize("model", ["tierflow-edge", "tierflow-cascade", "tierflow-collective"])
+@pytest.mark.parametrize(
+    "model", ["tierflow-edge", "tierflow-edge-cloud", "tierflow-cascade", "tierflow-collective"]
+)
 def test_the_gateway_s_virtual_models_are_passed_on(here: World, model: str) -> None:
     answer = here.ask({"model": model, "messages": QUESTION, "max_tokens": 3})
     assert answer.status_code == 200, answer.text
