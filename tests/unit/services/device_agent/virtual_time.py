@@ -45,7 +45,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             done = self._elsewhere
         finally:
             self._elsewhere = None
-        self.call_at(done, lambda: outcome.done() or outcome.set_result(result))
+
+        def finish() -> None:
+            if not outcome.done():
+                outcome.set_result(result)
+
+        self.call_at(done, finish)
         return outcome
 
 
