@@ -23,6 +23,8 @@ from loadtest.speculation.plan import A30, A80, DIRECT, NATURAL, USELESS
 PROMPT_TOKENS = 24
 """Tokens that the cloud size's answer must have at least, to be a prompt for timing."""
 ACCEPTANCE_PROMPTS = 8
+MIDDLE_TIER_LEFT_OUT = "middle-tier-left-out"
+"""The gateway's condition that a tier in the middle does not pay."""
 
 
 def choose_prompts(cloud: Target, questions: Sequence[Question], count: int) -> list[Prompt]:
@@ -124,8 +126,10 @@ def wait_for_pools(gateways: Iterable[Process]) -> None:
 def _is_ready(gateway: Process) -> bool:
     with urllib.request.urlopen(f"{gateway.url}/ready", timeout=5) as response:
         state = json.loads(response.read())
-    # A lost mailbox is a condition: without it the answers would come undrafted.
-    return all(pool["ready"] for pool in state["pools"].values()) and not state["conditions"]
+    # A lost mailbox is a condition: without it the answers would come undrafted. That a tier in the
+    # middle does not pay is one too, and a result of the measurement.
+    lost = set(state["conditions"]) - {MIDDLE_TIER_LEFT_OUT}
+    return all(pool["ready"] for pool in state["pools"].values()) and not lost
 
 
 def learned_acceptance(agent: Process) -> float | None:
