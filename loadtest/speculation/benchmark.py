@@ -8,20 +8,18 @@ from time import monotonic
 from loadtest.link.control import Control
 from loadtest.measure.benchmark import Benchmark
 from loadtest.measure.command import Progress
-from loadtest.measure.family import Question, held_out, longest_first
+from loadtest.measure.family import Question, held_out
 from loadtest.measure.processes import Processes, on_cores
 from loadtest.measure.results import Table
 from loadtest.measure.settings import Settings
 from loadtest.speculation import percentiles, plots, report, tiers, warm_up
 from loadtest.speculation.comparisons import compare_link
 from loadtest.speculation.engines import start_engines
-from loadtest.speculation.links import Prompt, measure_link
-from loadtest.speculation.plan import DIRECT, DRAFTERS, NATURAL, SpeculationPlan, seconds_for
+from loadtest.speculation.links import measure_link
+from loadtest.speculation.plan import CANDIDATES, DRAFTERS, NATURAL, SpeculationPlan, seconds_for
 from loadtest.speculation.report import Measurements
-from loadtest.speculation.testbed import Testbed
-
-CANDIDATES = 900
-"""Held-out questions of which the prompts are chosen."""
+from loadtest.speculation.steps import Prepared, StepBenchmark, prepare, told
+from loadtest.speculation.testbed import Testbed, set_link
 
 
 class SpeculationBenchmark(Benchmark[SpeculationPlan]):
@@ -42,33 +40,37 @@ class SpeculationBenchmark(Benchmark[SpeculationPlan]):
         questions = held_out(self.settings.engine_python, CANDIDATES)
         testbed = self.start_testbed()
         with on_cores(self.cores.measured):
-            self.progress("choosing prompts")
-            prompts = warm_up.choose_prompts(
-                testbed.targets[DIRECT], longest_first(questions), self.plan.prompts
-            )
-            natural, spoil = self.start_agents(testbed, prompts)
+            testbed.start_agent(NATURAL, 0.0, self.settings.family["device"])
+            prepared = prepare(testbed, questions, self.plan, self.progress)
+            prompts = prepared.prompts
+            self.start_agents(testbed, prepared)
             with Control(testbed.control_port) as control:
-                measurements = self.measure_links(testbed, control, prompts)
+                measurements = self.measure_links(testbed, control, prepared)
                 learned = {
                     drafter: warm_up.learned_acceptance(agent)
                     for drafter, agent in testbed.agents.items()
                 }
                 for_tiers = questions[: self.plan.questions]
                 results = self.measure_tiers(testbed, control, prompts[0].text, for_tiers)
+        steps = self.measure_steps(testbed, questions, prepared)
+        measurements.steps += steps.comparisons
         tables = [
             report.ratios(measurements.comparisons),
+            report.steps(measurements.steps),
             percentiles.table(percentiles.tpot_percentiles(measurements.links)),
             report.windows(measurements.comparisons),
-            report.drafters(natural, spoil, learned),
+            report.drafters(prepared, learned),
             tiers.table(results, len(for_tiers)),
         ]
         self.write_results(
             measurements, tables, report.notes(testbed, prompts, measurements.comparisons)
         )
-        exact, mismatches = report.exactness(measurements.samples, results, len(for_tiers))
+        samples = [*measurements.samples, *steps.samples]
+        exact, mismatches = report.exactness(samples, results, len(for_tiers))
         speedup = results["device-edge"].speedup
         return report.final_figures(
             measurements.comparisons,
+            measurements.steps,
             step_ms=measurements.step_ms,
             exact_prompts=exact,
             mismatches=mismatches,
@@ -93,23 +95,14 @@ class SpeculationBenchmark(Benchmark[SpeculationPlan]):
             drafters=DRAFTERS,
         )
 
-    def start_agents(
-        self, testbed: Testbed, prompts: Sequence[Prompt]
-    ) -> tuple[float, dict[str, float]]:
-        """The natural drafter's acceptance, and how often the others' drafts are replaced."""
-        model = self.settings.family["device"]
-        testbed.start_agent(NATURAL, 0.0, model)
-        natural = warm_up.natural_acceptance(testbed.agents[NATURAL].target, prompts)
-        self.progress(f"the natural drafter's acceptance is {natural:.3f}")
-        spoil = warm_up.spoil_for(natural)
-        for drafter, share in spoil.items():
-            testbed.start_agent(drafter, share, model)
-        warm_up.wait_for_agents(testbed.agents, prompts[0].text)
-        return natural, spoil
+    def start_agents(self, testbed: Testbed, prepared: Prepared) -> None:
+        """All but the natural one, which runs already."""
+        for drafter, share in prepared.spoil.items():
+            if drafter != NATURAL:
+                testbed.start_agent(drafter, share, self.settings.family["device"])
+        warm_up.wait_for_agents(testbed.agents, prepared.prompts[0].text)
 
-    def measure_links(
-        self, testbed: Testbed, control: Control, prompts: Sequence[Prompt]
-    ) -> Measurements:
+    def measure_links(self, testbed: Testbed, control: Control, prepared: Prepared) -> Measurements:
         measurements = Measurements()
         count = len(self.plan.links)
         for number, link in enumerate(self.plan.links):
@@ -122,12 +115,16 @@ class SpeculationBenchmark(Benchmark[SpeculationPlan]):
                 remaining_links=count - number,
             )
             samples = measure_link(
-                link, self.plan, testbed=testbed, prompts=prompts, seconds=seconds
+                link, self.plan, testbed=testbed, prompts=prepared.prompts, seconds=seconds
             )
-            comparisons = compare_link(link, samples)
+            drafters = {
+                drafter: prepared.drafter(drafter, warm_up.draft_time_s(agent))
+                for drafter, agent in testbed.agents.items()
+            }
+            comparisons = compare_link(link, samples, drafters)
             for comparison in comparisons:
                 if comparison.adaptive:
-                    self.progress(f"  {comparison.name}: ratio {comparison.ratio.median:.2f}")
+                    self.progress(f"  {told(comparison)}")
             measurements.add(link, samples, comparisons)
         return measurements
 
@@ -140,6 +137,23 @@ class SpeculationBenchmark(Benchmark[SpeculationPlan]):
         warm_up.wait_for_agents(testbed.agents, prompt)
         return tiers.compare(tiers.measure(testbed, questions), questions)
 
+    def measure_steps(
+        self, testbed: Testbed, questions: Sequence[Question], prepared: Prepared
+    ) -> StepBenchmark:
+        """The emulated steps, once the other engines have ended. Raises BenchmarkFailure."""
+        for engine in testbed.engines.all:
+            self.processes.stop(engine)
+        steps = StepBenchmark(
+            settings=self.settings,
+            cores=self.cores,
+            progress=self.progress,
+            questions=questions,
+            prepared=prepared,
+        )
+        for step in self.plan.steps:
+            steps.measure(step)
+        return steps
+
     def write_results(
         self, measurements: Measurements, tables: Sequence[Table], notes: Mapping[str, str]
     ) -> None:
@@ -150,7 +164,3 @@ class SpeculationBenchmark(Benchmark[SpeculationPlan]):
             measurements.comparisons, measurements.server, folder / "speculation-windows.png"
         )
         self.progress(f"tables and plots are in {folder}")
-
-
-def set_link(control: Control, round_trip_ms: float, rate_mb_s: float) -> None:
-    control.ask(delay_ms=round_trip_ms / 2, jitter_ms=0, rate_mb_s=rate_mb_s, stall=None)

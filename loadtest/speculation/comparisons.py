@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from loadtest.measure.statistics import Spread, median_ratio, p99_ratio, percentile
+from loadtest.speculation.agreements import DrafterAgreements
+from loadtest.speculation.ideal.race import RaceTimes
 from loadtest.speculation.links import Sample
 from loadtest.speculation.plan import (
+    A80,
     CONTROL,
     DIRECT,
     RATE_MB_S,
@@ -25,7 +29,9 @@ class LinkComparison:
 
     `ratio` and `p99` are server-only TPOT over that of the variant, `answer` is the same of whole
     answers' times: above 1 is faster. `mismatches` counts answers whose ids differ from those of
-    the engine alone, `degraded` those that the device had to finish by itself.
+    the engine alone, `degraded` those that the device had to finish by itself. `ideal` is the ratio
+    that the ideal race would have over the same answers, `share` the measured one of it; None where
+    that is not known. `drafted_step_ms` is the engine's step while it is given drafts.
     """
 
     link: LinkPlan
@@ -42,6 +48,9 @@ class LinkComparison:
     accepted_share: float | None
     mismatches: int
     degraded: int
+    drafted_step_ms: float | None = None
+    ideal: float | None = None
+    share: Spread | None = None
 
     @property
     def name(self) -> str:
@@ -54,23 +63,41 @@ class LinkComparison:
 
     @property
     def on_main_rate(self) -> bool:
-        """Whether the link has the rate that the final line and the plots are about."""
-        return self.link.rate_mb_s == RATE_MB_S
+        """Whether the link has the rate that the final line and the plots are about, and the
+        engine its own step."""
+        return self.link.rate_mb_s == RATE_MB_S and not self.link.step_ms
 
 
-def compare_link(link: LinkPlan, samples: Sequence[Sample]) -> list[LinkComparison]:
-    """Every variant but server-only, with which each is compared round by round."""
+def direct_gaps(samples: Iterable[Sample]) -> list[float]:
+    """The steps of the engine that is asked directly, in seconds."""
+    return [gap for sample in samples if sample.variant == DIRECT for gap in sample.gaps]
+
+
+def compare_link(
+    link: LinkPlan,
+    samples: Sequence[Sample],
+    drafters: Mapping[str, DrafterAgreements] | None = None,
+) -> list[LinkComparison]:
+    """Every variant but server-only, with which each is compared round by round.
+
+    `drafters` tell what the ideal race needs; without them it is left out.
+    """
     server = {sample.round: sample for sample in samples if sample.variant == SERVER_ONLY}
-    steps = [gap for sample in samples for gap in sample.gaps]
+    steps = direct_gaps(samples)
     step_ms = 1e3 * statistics.median(steps) if steps else float("nan")
     groups: dict[Variant, list[Sample]] = {}
     for sample in samples:
         if sample.variant not in (SERVER_ONLY, DIRECT):
             groups.setdefault(sample.variant, []).append(sample)
-    compared = (
-        _comparison(link, variant, group, server, step_ms) for variant, group in groups.items()
-    )
-    return [comparison for comparison in compared if comparison is not None]
+    compared = []
+    for variant, group in groups.items():
+        comparison = _comparison(link, variant, group, server, step_ms)
+        if comparison is not None:
+            of = drafters.get(variant.drafter) if drafters and _drafts(variant) else None
+            compared.append(
+                comparison if of is None else _beside_ideal(comparison, group, server, of)
+            )
+    return compared
 
 
 def _comparison(
@@ -104,6 +131,50 @@ def _comparison(
         mismatches=sum(not sample.exact for sample in group),
         degraded=sum(sample.degraded for sample in group),
     )
+
+
+def _drafts(variant: Variant) -> TypeGuard[DraftConfig]:
+    return isinstance(variant, DraftConfig)
+
+
+def _beside_ideal(
+    comparison: LinkComparison,
+    group: Sequence[Sample],
+    server: Mapping[int, Sample],
+    drafter: DrafterAgreements,
+) -> LinkComparison:
+    """The same with the ideal race: over each sample's answer, at the times that were measured."""
+    step_s = 1e-3 * comparison.step_ms
+    # A chunk may come in two parts, which is no step.
+    steps = [gap for sample in group for gap in sample.gaps if gap > step_s / 2]
+    drafted_step_s = max(step_s, statistics.median(steps)) if steps else step_s
+    round_trip_s = 1e-3 * comparison.link.round_trip_ms
+    times = RaceTimes(
+        step_s=step_s,
+        drafted_step_s=drafted_step_s,
+        draft_s=drafter.draft_s,
+        round_trip_s=round_trip_s,
+        first_s=max(step_s, 1e-3 * comparison.server_ttft_ms - round_trip_s),
+    )
+    ideals, pairs = [], []
+    for sample in group:
+        theirs = server[sample.round].tpot
+        if sample.tpot is not None and theirs is not None:
+            ideals.append(drafter.ideal(sample.prompt, times))
+            pairs.append((theirs, sample.tpot * ideals[-1]))
+    return replace(
+        comparison,
+        drafted_step_ms=1e3 * drafted_step_s,
+        ideal=statistics.median(ideals),
+        share=median_ratio(pairs),
+    )
+
+
+def worst_share(comparisons: Iterable[LinkComparison]) -> LinkComparison | None:
+    """The adaptive window at acceptance 0.8 that is furthest from its ideal race; None where none
+    is known."""
+    known = (each for each in comparisons if each.variant == DraftConfig(A80) and each.share)
+    return min(known, key=lambda each: each.share.median if each.share else 0.0, default=None)
 
 
 def worst_p99(comparisons: Iterable[LinkComparison]) -> LinkComparison:

@@ -50,11 +50,14 @@ def start_engines(
     cores: Cores,
     progress: Progress,
     environments: Mapping[str, Mapping[str, str]] | None = None,
+    tiers: Sequence[str] = ("cloud", "edge"),
+    colocated: bool = True,
 ) -> Engines:
     """All engines, ready, on the cores beside the measured one. Raises BenchmarkFailure.
 
     They start on all cores, with their model's threads bound to one from the beginning.
-    `environments` are further variables of the engines of each tier.
+    `environments` are further variables of the engines of each tier, `colocated` says whether the
+    co-located one is among them.
     """
     secret = secrets.token_hex(16)
     environments = environments or {}
@@ -68,7 +71,7 @@ def start_engines(
             environment=environments.get(tier),
             name=f"{family[tier].name}-plain",
         )
-        for tier in ("cloud", "edge")
+        for tier in tiers
     }
     drafting = {
         tier: start_draft_verifier(
@@ -80,18 +83,24 @@ def start_engines(
             cores=cores,
             environment=environments.get(tier),
         )
-        for tier in ("edge", "cloud")
+        for tier in reversed(tiers)
     }
-    colocated = _start_colocated(processes, python, family, cores, environments.get("cloud", {}))
+    third = (
+        _start_colocated(processes, python, family, cores, environments.get("cloud", {}))
+        if colocated
+        else None
+    )
     for engine in (*plain.values(), *(verifier.engine for verifier in drafting.values())):
         wait_for_engine(engine, cores.others, progress)
+    if third is None:
+        return Engines(drafting, plain, None)
     try:
-        wait_for_engine(colocated, cores.others, progress)
+        wait_for_engine(third, cores.others, progress)
     except BenchmarkFailure as failure:
         progress(f"without the co-located baseline: {failure}")
-        processes.stop(colocated)
+        processes.stop(third)
         return Engines(drafting, plain, None)
-    return Engines(drafting, plain, colocated)
+    return Engines(drafting, plain, third)
 
 
 def _start_colocated(

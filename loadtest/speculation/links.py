@@ -43,7 +43,8 @@ class Sample:
     """An answer of a round. Times in seconds.
 
     `tpot` is None where the answer was too short, which only a wrong answer can be. `gaps` are the
-    engine's steps, of the engine asked directly. `exact`: its ids are the cloud size's own.
+    times between chunks: the engine's steps, but for what a chunk in two parts or a wait adds.
+    `exact`: its ids are the cloud size's own.
     """
 
     round: int
@@ -57,6 +58,10 @@ class Sample:
     accepted: int
     drafted: int
     degraded: bool
+
+    @property
+    def drafts(self) -> bool:
+        return isinstance(self.variant, DraftConfig)
 
 
 def measure_link(
@@ -146,7 +151,7 @@ def _sample(number: int, place: int, variant: Variant, stream: TokenStream, exac
         tpot=stream.tpot,
         ttft=stream.ttft,
         latency=stream.latency,
-        gaps=stream.gaps if variant == DIRECT else (),
+        gaps=stream.gaps,
         exact=exact,
         accepted=int(stream.tierflow.get("accepted_tokens") or 0),
         drafted=int(stream.tierflow.get("drafted_tokens") or 0),

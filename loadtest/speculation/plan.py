@@ -18,10 +18,16 @@ GOALS = {
     A80: dict(zip(ROUND_TRIPS_MS, (1.7, 1.5, 1.25, 1.05), strict=True)),
 }
 """Ratio of TPOT to server-only streaming, with the adaptive window."""
+STEP_GOALS = {25: {20: 1.4, 50: 1.25, 100: 1.05}}
+"""The same at acceptance 0.8, by the emulated step of the engine in ms and the round trip."""
+SLOW_DRAFT_MS = 8.0
+"""A draft token where the engine's step is emulated: on a device that is slower as well."""
 RATE_MB_S = 2.0
 """The rate of the links that the final line and the plots are about."""
 TIERS_S = 0.9
 """Seconds that the table of tiers takes for each question."""
+CANDIDATES = 900
+"""Held-out questions of which the prompts are chosen."""
 LEAST_SECONDS = 6.0
 WARM_UP_S = 4.0
 """Seconds that a link takes before its rounds begin."""
@@ -59,10 +65,30 @@ class LinkPlan:
     main: Sequence[DraftConfig]
     sweep: Sequence[DraftConfig] = ()
     seconds: float = 60.0
+    step_ms: float = 0.0
+    """The engine's emulated step; 0: its own."""
 
     @property
     def name(self) -> str:
-        return f"RTT {self.round_trip_ms} ms, {self.rate_mb_s:g} MB/s"
+        step = f", steps of {self.step_ms:g} ms" if self.step_ms else ""
+        return f"RTT {self.round_trip_ms} ms, {self.rate_mb_s:g} MB/s{step}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPlan:
+    """Links that are measured with engines and a device of their own.
+
+    `step_ms` is the engine's emulated step, `draft_ms` the least time of a draft token; 0: as they
+    are.
+    """
+
+    links: Sequence[LinkPlan]
+    step_ms: float = 0.0
+    draft_ms: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return f"steps of {self.step_ms:g} ms" if self.step_ms else "real steps"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +96,8 @@ class SpeculationPlan:
     """The plan of the benchmark: `prompts` for timing, `questions` for the table of tiers, rounds.
 
     A round asks about one prompt in every variant of a link; the configurations of a sweep and the
-    co-located baseline take part in every `sweep_every`-th only. `budget_s` is for the whole run.
+    co-located baseline take part in every `sweep_every`-th only. `budget_s` is for all but the
+    emulated `steps`, which come last.
     """
 
     links: Sequence[LinkPlan]
@@ -80,6 +107,7 @@ class SpeculationPlan:
     least_rounds: int
     sweep_every: int
     budget_s: float
+    steps: Sequence[StepPlan] = ()
 
 
 def links(
@@ -101,6 +129,29 @@ def links(
     ]
 
 
+def step_plan(
+    step_ms: float, round_trips_ms: Sequence[int], *, seconds: float, draft_ms: float = 0.0
+) -> StepPlan:
+    """Acceptance 0.8 on links of the main rate, at an emulated step (0: the engine's own)."""
+    links = [
+        LinkPlan(
+            round_trip_ms=round_trip,
+            rate_mb_s=RATE_MB_S,
+            main=[DraftConfig(A80)],
+            seconds=seconds,
+            step_ms=step_ms,
+        )
+        for round_trip in round_trips_ms
+    ]
+    return StepPlan(links=links, step_ms=step_ms, draft_ms=draft_ms)
+
+
+STEPS = [
+    step_plan(step_ms, (20, 50, 100), seconds=30.0, draft_ms=SLOW_DRAFT_MS)
+    for step_ms in (12, 25, 40)
+]
+QUICK_STEPS = [step_plan(25, (50,), seconds=14.0, draft_ms=SLOW_DRAFT_MS)]
+
 FULL = SpeculationPlan(
     links=links(
         (0.5, RATE_MB_S, 50.0),
@@ -114,15 +165,17 @@ FULL = SpeculationPlan(
     least_rounds=12,
     sweep_every=4,
     budget_s=1020.0,
+    steps=STEPS,
 )
 QUICK = SpeculationPlan(
-    links=links((RATE_MB_S,), windows=(1, 4, 8, 16, 32), sweep_at=(20,), seconds=26.0),
+    links=links((RATE_MB_S,), windows=(1, 4, 8, 16, 32), sweep_at=(20,), seconds=20.0),
     prompts=13,
     questions=24,
     warm_up=2,
     least_rounds=4,
     sweep_every=2,
-    budget_s=285.0,
+    budget_s=235.0,
+    steps=QUICK_STEPS,
 )
 
 

@@ -38,13 +38,12 @@ def plot_ratios(comparisons: Sequence[LinkComparison], path: Path) -> Path:
     figure, (axes,) = panels(1, width=6.0, height=4.0)
     axes.axhline(1.0, color="black", linewidth=0.8)
     for drafter, colour in COLOURS.items():
-        points = [
-            (ms, measured.ratio)
-            for ms in ROUND_TRIPS_MS
-            if (measured := at(comparisons, ms, DraftConfig(drafter))) is not None
-        ]
+        found = {ms: at(comparisons, ms, DraftConfig(drafter)) for ms in ROUND_TRIPS_MS}
+        points = [(ms, each.ratio) for ms, each in found.items() if each is not None]
         if not points:
             continue
+        ideals = {ms: each.ideal for ms, each in found.items() if each is not None and each.ideal}
+        axes.plot(list(ideals), list(ideals.values()), color=colour, linestyle=":", linewidth=1.0)
         times = [ms for ms, _ in points]
         medians = [ratio.median for _, ratio in points]
         error = error_bars(ratio for _, ratio in points)
@@ -67,7 +66,7 @@ def plot_ratios(comparisons: Sequence[LinkComparison], path: Path) -> Path:
     caption = (
         "Median over prompts of server-only time per output token over that with drafts from "
         f"a device: above 1, drafts help. {WHISKERS_95.capitalize()}; loose horizontal "
-        "strokes: goals, each in the colour of its line."
+        "strokes: goals, dotted: the ideal race, each in the colour of its line."
     )
     return save(figure, path, caption=caption)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from loadtest.link.control import Control
 from loadtest.measure.http_client import Target
 from loadtest.measure.processes import HOST, Process, Processes, free_port
 from loadtest.measure.servers import (
@@ -88,8 +89,11 @@ class Testbed:
         links = start_links(self.processes, "link", ends, cores=self.cores)
         self.control_port, self.link_ports = links.control_port, links.ports
 
-    def start_agent(self, drafter: str, spoil: float, model: Path) -> None:
-        """A device whose drafts are replaced at random with probability `spoil`.
+    def start_agent(
+        self, drafter: str, spoil: float, model: Path, least_draft_ms: float = 0.0
+    ) -> None:
+        """A device whose drafts are replaced at random with probability `spoil`, and take at least
+        so long each.
 
         Raises BenchmarkFailure.
         """
@@ -103,7 +107,10 @@ class Testbed:
             folder=self.folder,
             cores=self.cores,
             port=free_port(),
-            arguments=("--spoil", f"{spoil:.4f}") if spoil else (),
+            arguments=(
+                *(("--spoil", repr(spoil)) if spoil else ()),
+                *(("--least-step-ms", f"{least_draft_ms:g}") if least_draft_ms else ()),
+            ),
         )
         agent.wait_ready("/ready", START_S)
         self.agents[drafter] = agent
@@ -116,6 +123,10 @@ class Testbed:
             SERVER_ONLY: Target(HOST, self.link_ports[SERVER_ONLY]),
             **{drafter: agent.target for drafter, agent in self.agents.items()},
         }
+
+
+def set_link(control: Control, round_trip_ms: float, rate_mb_s: float) -> None:
+    control.ask(delay_ms=round_trip_ms / 2, jitter_ms=0, rate_mb_s=rate_mb_s, stall=None)
 
 
 def _device(drafter: str) -> str:

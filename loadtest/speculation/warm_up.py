@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from time import monotonic
+from typing import TypeAlias
 
 from gateway.protocol.virtual_models import DEVICE_CLOUD, DEVICE_EDGE, ON_DEVICE
 from loadtest.measure.closed_loop import run
@@ -22,7 +23,6 @@ from loadtest.speculation.plan import A30, A80, DIRECT, NATURAL, USELESS
 
 PROMPT_TOKENS = 24
 """Tokens that the cloud size's answer must have at least, to be a prompt for timing."""
-ACCEPTANCE_PROMPTS = 8
 MIDDLE_TIER_LEFT_OUT = "middle-tier-left-out"
 """The gateway's condition that a tier in the middle does not pay."""
 
@@ -50,16 +50,30 @@ async def _choose(cloud: Target, questions: Sequence[Question], count: int) -> l
     )
 
 
+Hits: TypeAlias = Sequence[Sequence[bool]]
+"""For each prompt, which tokens of its answer the natural drafter guesses right."""
+
+
 def natural_acceptance(agent: Target, prompts: Sequence[Prompt]) -> float:
     """The share of the cloud size's tokens that the device's model would have drafted right,
     given all tokens before: 0 to 1. Raises BenchmarkFailure."""
-    return run(_natural_acceptance(agent, prompts[:ACCEPTANCE_PROMPTS]))
+    return share_of_hits(natural_hits(agent, prompts))
 
 
-async def _natural_acceptance(agent: Target, prompts: Sequence[Prompt]) -> float:
-    hits: list[bool] = []
+def share_of_hits(hits: Hits) -> float:
+    return sum(map(sum, hits)) / sum(map(len, hits))
+
+
+def natural_hits(agent: Target, prompts: Sequence[Prompt]) -> Hits:
+    """The same token by token. Raises BenchmarkFailure."""
+    return run(_natural_hits(agent, prompts))
+
+
+async def _natural_hits(agent: Target, prompts: Sequence[Prompt]) -> Hits:
+    hits: list[list[bool]] = []
     async with Client({NATURAL: agent}) as client:
         for prompt in prompts:
+            hits.append([])
             for place, token in enumerate(prompt.ids):
                 fields = {
                     "model": ON_DEVICE,
@@ -69,8 +83,8 @@ async def _natural_acceptance(agent: Target, prompts: Sequence[Prompt]) -> float
                     "return_token_ids": True,
                 }
                 answer = json.loads(await client.body(NATURAL, post(COMPLETIONS, fields)))
-                hits.append(answer["choices"][0]["token_ids"][:1] == [token])
-    return sum(hits) / len(hits)
+                hits[-1].append(answer["choices"][0]["token_ids"][:1] == [token])
+    return hits
 
 
 def spoil_for(natural: float) -> dict[str, float]:
@@ -134,8 +148,28 @@ def _is_ready(gateway: Process) -> bool:
 
 def learned_acceptance(agent: Process) -> float | None:
     """As the agent itself has measured it over its last sessions with the cloud size."""
+    return read_acceptance(_metrics(agent))
+
+
+def draft_time_s(agent: Process) -> float:
+    """What the agent's drafter takes for a token, as it has measured it. Raises ValueError."""
+    return read_draft_time_s(_metrics(agent))
+
+
+def _metrics(agent: Process) -> str:
     with urllib.request.urlopen(f"{agent.url}/metrics", timeout=5) as page:
-        return read_acceptance(page.read().decode())
+        text: str = page.read().decode()
+        return text
+
+
+def read_draft_time_s(page: str) -> float:
+    """From Prometheus' text format. Raises ValueError where it is missing."""
+    values = re.findall(
+        r"^tierflow_device_draft_step_seconds ([0-9.e+-]+)$", page, flags=re.MULTILINE
+    )
+    if not values:
+        raise ValueError("the agent's metrics lack tierflow_device_draft_step_seconds")
+    return float(values[-1])
 
 
 def read_acceptance(page: str) -> float | None:

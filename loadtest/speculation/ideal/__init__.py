@@ -1,4 +1,5 @@
 """The ideal race: what drafts could be worth if nothing cost time but steps, drafting and the link.
 
-Pure: no clock, no model, no network.
+`agreement` and `race` are pure: no clock, no model, no network. `benchmark` measures how near the
+real race comes to it.
 """

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Sequence
 
+from gateway.protocol.draft_noise import draws_after, is_replaced
 from services.device_agent.drafters.port import Chooser, Drafter, DraftStream, Guess
 
 RANK_TWO = 0.6
@@ -134,10 +134,10 @@ class NoisyStream(_StreamWrapper):
         return guesses
 
     def _with_noise(self, text: list[int], guess: Guess) -> Guess:
-        dice = random.Random(hash((len(text), *text[-8:])))
-        if dice.random() >= self._noise:
+        draws = draws_after(text)
+        if not is_replaced(draws, self._noise):
             return guess
-        wrong = dice.randrange(self._vocabulary)
+        wrong = draws.randrange(self._vocabulary)
         kept = RANK_TWO * (1 - self._noise)
-        second = guess.token if dice.random() < kept else dice.randrange(self._vocabulary)
+        second = guess.token if draws.random() < kept else draws.randrange(self._vocabulary)
         return Guess(wrong, guess.probability, second)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from loadtest.speculation.agreements import DrafterAgreements
+from loadtest.speculation.ideal.agreement import Agreement
 from loadtest.speculation.links import Sample
 from loadtest.speculation.plan import DIRECT, QUICK, SERVER_ONLY, Variant
 
@@ -25,6 +27,12 @@ def sample(number: int, variant: Variant, tpot: float | None, **fields: object) 
         degraded=False,
     )
     return replace(usual, **fields)  # type: ignore[arg-type]
+
+
+def known(drafter: str, right: bool = False) -> dict[str, DrafterAgreements]:
+    """A drafter of 1 ms that is always right in the answers of all prompts, or never."""
+    one = Agreement.FIRST if right else Agreement.NONE
+    return {drafter: DrafterAgreements(answers=[[one] * 35] * 10, draft_s=0.001)}
 
 
 def measured(speed: float, variant: Variant) -> list[Sample]:
