@@ -48,6 +48,8 @@ WITHOUT_WORDS = (
     "loadtest.poison",
     "loadtest.rounds",
     "loadtest.speculation",
+    "loadtest.speculation.ideal",
+    "loadtest.speculation.readiness",
     "tests.containers",
 )
 
