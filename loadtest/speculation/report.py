@@ -49,7 +49,7 @@ KEYS = (
 IDEAL_COLUMNS = ("step with drafts ms", "ideal ratio", "ratio ÷ ideal")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Measurements:
     """The measurements of all links: comparisons, samples by link, and server-only TPOT by RTT at
     the main rate, in ms. `steps` are the comparisons with emulated steps."""
