@@ -25,8 +25,8 @@ VERIFYING_TIERS: dict[str, tuple[Tier, ...]] = {
 }
 """By placement, the tiers that may verify: the first of them that the gateway offers."""
 MIDDLE_TIERS: dict[str, tuple[Tier, ...]] = {DEVICE_EDGE_CLOUD: ("edge",)}
-"""By placement, the tiers that draft between device and verifier. `auto` takes what is offered: a
-gateway leaves out by itself what gains nothing."""
+"""By placement, the tiers that draft between device and verifier. `auto` asks none: only who knows
+that the round trips are long can tell before the first answers that they help."""
 OPEN_PLACEMENTS = frozenset({AUTO, GATEWAY})
 """Whoever may see the request answers it."""
 
@@ -102,14 +102,14 @@ def choose_route(
 def _chain(link: Link, placement: str, offer: Offer, privacy: Privacy) -> AnswerRoute:
     """The route to `offer` through the tiers in the middle that this placement has and that may
     see the request."""
-    wanted = offer.through if placement == AUTO else MIDDLE_TIERS.get(placement, ())
+    wanted = MIDDLE_TIERS.get(placement, ())
     middle = [link.offers[tier] for tier in wanted if tier in link.offers]
     seen = all(privacy in each.privacy for each in middle)
     through = wanted if wanted == offer.through and seen else ()
     return AnswerRoute(
         placement="-".join(("device", *through, offer.tier)),
         offer=offer,
-        degraded=None if through == wanted or placement == AUTO else _no_chain(wanted, seen),
+        degraded=None if through == wanted else _no_chain(wanted, seen),
         through=through,
     )
 

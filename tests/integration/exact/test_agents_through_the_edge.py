@@ -93,8 +93,7 @@ def test_answers_through_the_edge_are_the_clouds_own(
     url = fleet.agents[agent].url
 
     def answer(place: int) -> DraftedReply:
-        model = DEVICE_EDGE_CLOUD if place % 2 else "tierflow-auto"
-        return ask(url, model, QUESTIONS[place], ignore_eos=place in ENDLESS)
+        return ask(url, DEVICE_EDGE_CLOUD, QUESTIONS[place], ignore_eos=place in ENDLESS)
 
     with ThreadPoolExecutor(AT_ONCE) as threads:
         replies = list(threads.map(answer, range(len(QUESTIONS))))
