@@ -11,6 +11,7 @@ from loadtest.tiers.ways import (
     CLOUD_ONLY,
     CO_LOCATED,
     DEVICE_ONLY,
+    EDGE_CLOUD,
     EDGE_ONLY,
     NATURAL,
     Way,
@@ -82,9 +83,10 @@ class TiersPlan:
 
 
 NEAR_WAYS = (DEVICE_ONLY, EDGE_ONLY, with_device("edge"))
-FAR_WAYS = (CLOUD_ONLY, with_device("cloud"), with_device("edge-cloud"), CO_LOCATED)
+FAR_WAYS = (CLOUD_ONLY, with_device("cloud"), EDGE_CLOUD, with_device("edge-cloud"), CO_LOCATED)
 SPOILED_WAYS = (
     CLOUD_ONLY,
+    EDGE_CLOUD,
     *(with_device(tiers, drafter) for tiers in ("cloud", "edge-cloud") for drafter in DRAFTERS),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gateway.protocol import virtual_models
 from gateway.protocol.virtual_models import (
     DEVICE_CLOUD,
     DEVICE_EDGE,
@@ -51,6 +52,7 @@ MODELS: Mapping[str, str] = {
     "co-located": COLOCATED,
     "device-edge": DEVICE_EDGE,
     "device-cloud": DEVICE_CLOUD,
+    "edge-cloud": virtual_models.EDGE_CLOUD,
     "device-edge-cloud": DEVICE_EDGE_CLOUD,
 }
 """The model to ask for, by the way's name."""
