@@ -23,7 +23,8 @@ class Outcome:
     `queue_s` the wait for admission and for an endpoint to come up. `resumptions`: how often
     another endpoint went on with a stream whose engine broke. `prediction` says what became of a
     predicted text, "" where there was none; of its tokens `prediction_accepted` came where they
-    were predicted, and `prediction_rejected` did not.
+    were predicted, and `prediction_rejected` did not. `lookup_accepted`: tokens that
+    came as they stand in the prompt, where that drafted.
     """
 
     request: InferenceRequest
@@ -48,6 +49,7 @@ class Outcome:
     prediction: str = ""
     prediction_accepted: int = 0
     prediction_rejected: int = 0
+    lookup_accepted: int = 0
 
     def note_usage(self, usage: Usage | None) -> None:
         """The engine's own counts, in place of those made on the way; what it does not tell

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, field_validator
 
 from gateway.settings.group import Group
 
@@ -16,3 +18,14 @@ class PredictionSettings(Group):
         le=1_048_576,
         description="Characters of a predicted text at most; a longer one is refused.",
     )
+    from_prompt: Literal["off", "adaptive"] = Field(
+        default="off",
+        description="Whether requests that predict nothing draw drafts from their own prompts: "
+        "adaptive (for each model as long as that pays) or off.",
+    )
+
+    @field_validator("from_prompt", mode="before")
+    @classmethod
+    def _off_in_yaml(cls, value: object) -> object:
+        """YAML reads an unquoted `off` as false."""
+        return "off" if value is False else value

@@ -8,6 +8,7 @@ from gateway.core.types import InferenceRequest
 from gateway.serving.requests.relay import OwnServer
 from gateway.serving.speculation.chained import ChainedModels
 from gateway.serving.speculation.predictions import Predictions
+from gateway.serving.speculation.prompt_lookup import PromptLookups
 from gateway.settings import Settings
 from gateway.wiring.shared import Shared
 
@@ -30,7 +31,12 @@ def build_own_servers(settings: Settings, *, shared: Shared, engines: DraftingEn
         auto=settings.chains.auto,
     )
 
+    lookups = None
+    if settings.predictions.from_prompt == "adaptive":
+        lookups = PromptLookups(server=shared.server, engines=engines, new_id=shared.new_id)
+
     def own_server(request: InferenceRequest, outcome: Outcome) -> ModelServer | None:
-        return predictions.server(request, outcome) or chained.way(request)
+        found = predictions.server(request, outcome) or chained.way(request)
+        return found if found or lookups is None else lookups.way(request, outcome)
 
     return own_server

@@ -112,6 +112,11 @@ class RequestTelemetry:
             "rejected.",
             (*PLACE, "fate"),
         )
+        self._lookup_tokens = self._counter(
+            "prompt_lookup_tokens",
+            "Tokens that came as they stand in the prompt, where predictions.from_prompt drafted.",
+            PLACE,
+        )
         self._ttft = self._histogram(
             "time_to_first_token_seconds",
             "Streams: time from arrival to the first bytes.",
@@ -222,6 +227,8 @@ class RequestTelemetry:
         if outcome.tpot_s is not None:
             tpot.observe(outcome.tpot_s)
         self._queue.observe(outcome.queue_s)
+        if outcome.lookup_accepted:
+            _bound(self._lookup_tokens, (tier, model)).inc(outcome.lookup_accepted)
         if outcome.prediction and outcome.endpoint:
             self._count_prediction(tier, model, outcome)
 
