@@ -23,7 +23,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 16, 1024
 """Answers without drafts between two trials; the pause doubles with each trial in vain."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class LookupRule:
     """The rule for one model. Ask `allows` once for each answer that might have drafts, and
     `record` those that had some. `active`: drafting pays, or has not shown yet that it does not."""
