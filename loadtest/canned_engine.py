@@ -10,8 +10,8 @@ streams as the request's `canned` field says:
 
 Each chunk carries its time of sending (nanoseconds of CLOCK_MONOTONIC) as `sent_ns`, and its token
 id where the request asks for `return_token_ids`; the first chunk then has the prompt's. As many
-chunks as the request's `max_tokens` are sent. It is for benchmarks only: a client
-that stops reading for ten seconds loses its connection, and holds up the others until then.
+chunks as the request's `max_tokens` are sent. It is for benchmarks only. A client that stops
+reading holds up nobody: what it has not read waits for it, up to 64 MiB.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ import re
 import select
 import signal
 import socket
-import struct
 from collections.abc import Callable
 from time import monotonic_ns
 
 MODEL = "canned"
 TEXT = "The answer is written here in a few plain words. " * 6
+
+MAX_UNREAD = 64 * 1024 * 1024
+"""Bytes that wait for a client that does not read; with more it loses its connection."""
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _MAX_TOKENS = re.compile(rb'"max_tokens": ?(\d+)')
@@ -84,6 +86,8 @@ class CannedEngine:
         self._interval_ns = interval_ns
         self._sockets: dict[int, socket.socket] = {}
         self._received: dict[int, bytes] = {}
+        self._unsent: dict[int, bytearray] = {}
+        """What clients have not room for yet."""
         self._ids: dict[int, bytes] = {}
         """The token ids of each chunk, by the connection's file descriptor."""
         self._poll = select.epoll()
@@ -94,10 +98,13 @@ class CannedEngine:
     def serve(self) -> None:
         """Serve until a signal ends the process."""
         while True:
-            for fd, _ in self._poll.poll(self._wait_s()):
+            for fd, events in self._poll.poll(self._wait_s()):
                 if fd == self._listener.fileno():
                     self._accept()
-                else:
+                    continue
+                if events & select.EPOLLOUT:
+                    self._guarded(self._flush, fd)
+                if events & ~select.EPOLLOUT and fd in self._sockets:
                     self._guarded(self._readable, fd)
             while self._due and self._due[0][0] <= monotonic_ns():
                 due_ns, fd, remaining = heapq.heappop(self._due)
@@ -110,8 +117,7 @@ class CannedEngine:
     def _accept(self) -> None:
         client, _ = self._listener.accept()
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Sends stay plain blocking calls, and yet none waits for ever.
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 10, 0))
+        client.setblocking(False)
         self._sockets[client.fileno()] = client
         self._received[client.fileno()] = b""
         self._poll.register(client.fileno(), select.EPOLLIN)
@@ -138,17 +144,15 @@ class CannedEngine:
         self._answer(fd, data)
 
     def _answer(self, fd: int, request: bytes) -> None:
-        client = self._sockets[fd]
         method, path = request.split(b" ", 2)[:2]
         if method == b"GET" or path not in _POST:
-            client.sendall(_GET.get(path, _NOT_FOUND))
+            self._send(fd, _GET.get(path, _NOT_FOUND))
         elif not _STREAM.search(request):
-            client.sendall(_WHOLE_ANSWER)
+            self._send(fd, _WHOLE_ANSWER)
         else:
             self._stream(fd, request)
 
     def _stream(self, fd: int, request: bytes) -> None:
-        client = self._sockets[fd]
         limit, canned = _MAX_TOKENS.search(request), _CANNED.search(request)
         chunks = int(limit[1]) if limit else 64
         mode = canned[1] if canned else b"flush"
@@ -157,22 +161,45 @@ class CannedEngine:
         first = chunk(ids, _PROMPT_IDS if asked else b"", last=chunks == 1)
         if mode == b"burst":
             rest = chunk(ids) * (chunks - 2) + chunk(ids, last=True) if chunks > 1 else b""
-            client.sendall(_STREAM_HEAD + first + rest + _END)
+            self._send(fd, _STREAM_HEAD + first + rest + _END)
         elif mode == b"paced":
-            client.sendall(_STREAM_HEAD + first)
+            self._send(fd, _STREAM_HEAD + first)
             self._schedule(fd, monotonic_ns(), chunks - 1)
         else:
-            client.sendall(_STREAM_HEAD + first)
+            self._send(fd, _STREAM_HEAD + first)
             for place in range(1, chunks):
-                client.sendall(chunk(ids, last=place == chunks - 1))
-            client.sendall(_END)
+                self._send(fd, chunk(ids, last=place == chunks - 1))
+            self._send(fd, _END)
 
     def _pace(self, fd: int, due_ns: int, remaining: int) -> None:
         if remaining == 0:
-            self._sockets[fd].sendall(_END)
+            self._send(fd, _END)
             return
-        self._sockets[fd].sendall(chunk(self._ids[fd], last=remaining == 1))
+        self._send(fd, chunk(self._ids[fd], last=remaining == 1))
         self._schedule(fd, due_ns, remaining - 1)
+
+    def _send(self, fd: int, data: bytes) -> None:
+        """Raises OSError for a client that has gone, or does not read."""
+        unsent = self._unsent.get(fd)
+        if unsent is None:
+            try:
+                data = data[self._sockets[fd].send(data) :]
+            except BlockingIOError:
+                pass
+            if not data:
+                return
+            unsent = self._unsent[fd] = bytearray()
+            self._poll.modify(fd, select.EPOLLIN | select.EPOLLOUT)
+        unsent += data
+        if len(unsent) > MAX_UNREAD:
+            raise BrokenPipeError
+
+    def _flush(self, fd: int) -> None:
+        unsent = self._unsent[fd]
+        del unsent[: self._sockets[fd].send(unsent)]
+        if not unsent:
+            del self._unsent[fd]
+            self._poll.modify(fd, select.EPOLLIN)
 
     def _schedule(self, fd: int, now_ns: int, remaining: int) -> None:
         heapq.heappush(self._due, (now_ns + self._interval_ns, fd, remaining))
@@ -180,6 +207,7 @@ class CannedEngine:
     def _close(self, fd: int) -> None:
         self._poll.unregister(fd)
         self._received.pop(fd)
+        self._unsent.pop(fd, None)
         self._ids.pop(fd, None)
         self._sockets.pop(fd).close()
         # The number may be given to a new connection: its old chunks must not follow.

@@ -54,7 +54,7 @@ def pool_states(settings: Settings) -> list[PoolState]:
 
 def model_names(settings: Settings, endpoints: EndpointSource) -> Callable[[str], bool]:
     """Tells the names of models that are configured, served now or virtual from all others."""
-    fixed = {*settings.family, *VIRTUAL_MODELS, CASCADE, COLLECTIVE, *settings.chains.models}
+    fixed = {*settings.family, *VIRTUAL_MODELS, *composed_models(settings)}
 
     def is_model(name: str) -> bool:
         return (
@@ -109,7 +109,13 @@ def routing(settings: Settings) -> Routing:
             )
     configured = {name: built[pool.profile] for name, pool in settings.pools.items()}
     # Pools that discovery finds beside these take the default.
-    return Routing(defaultdict(lambda: built[DEFAULT_PROFILE], configured), settings.family)
+    profiles = defaultdict(lambda: built[DEFAULT_PROFILE], configured)
+    return Routing(profiles, settings.family, composed_models(settings))
+
+
+def composed_models(settings: Settings) -> tuple[str, ...]:
+    """The names of models whose answers the gateway composes of others'."""
+    return (CASCADE, COLLECTIVE, *settings.chains.models)
 
 
 def api_keys(settings: Settings) -> tuple[dict[str, str | None], str | None]:

@@ -38,6 +38,7 @@ from gateway.serving.speculation.chained import ChainedModelHandler
 from gateway.settings import Settings
 from gateway.settings.bounds import RequestLimits
 from gateway.wiring.parts import GatewayParts
+from gateway.wiring.pools import composed_models
 from gateway.wiring.shared import build_inference
 
 VERSION = "0.1.0"
@@ -174,7 +175,7 @@ def fastapi_app(settings: Settings, parts: GatewayParts) -> FastAPI:
         # them, such as a path with a line feed behind it.
         raise HTTPException(404)
 
-    composed = (CASCADE, COLLECTIVE, *settings.chains.models)
+    composed = composed_models(settings)
     for router in (
         models_router(gate, parts.endpoints, settings.limits.max_body_bytes, composed),
         operations_router(parts.readiness, metrics_page),

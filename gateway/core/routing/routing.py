@@ -31,10 +31,12 @@ class Choice:
 @dataclass(frozen=True, slots=True)
 class Routing:
     """The routing: tier policies order the pools, profiles choose in them. `profiles` maps a
-    pool's name to its profile; `family` lists models, smallest first."""
+    pool's name to its profile; `family` lists models, smallest first. `composed` are the names of
+    models whose answers the gateway composes of others', which go another way."""
 
     profiles: Mapping[str, Profile]
     family: Sequence[str]
+    composed: Sequence[str] = (CASCADE, COLLECTIVE)
 
     def choose(
         self,
@@ -84,7 +86,7 @@ class Routing:
 
         views = self._views(request, states, eligible, virtual=policy is not None)
         if not views:
-            raise _nothing_serves(request.model, states)
+            raise _nothing_serves(request.model, states, self.composed)
         allowed = self._within_demands(request, views)
         preferences = (policy or by_model)(request, allowed, now)
         return preferences, _first_usable(preferences)
@@ -201,7 +203,9 @@ def _reason(
     return "overflow" if first.view.eligible else "failover"
 
 
-def _nothing_serves(model: str, states: Sequence[EndpointState]) -> UnknownModel | NoEndpoint:
+def _nothing_serves(
+    model: str, states: Sequence[EndpointState], composed: Sequence[str]
+) -> UnknownModel | NoEndpoint:
     known = sorted({name for state in states for name in state.models})
     if not states:
         return NoEndpoint(
@@ -216,7 +220,7 @@ def _nothing_serves(model: str, states: Sequence[EndpointState]) -> UnknownModel
             retry_after=RETRY_AFTER_S,
             code="no_endpoint",
         )
-    return unknown_model(model, [*known, *VIRTUAL_MODELS, CASCADE, COLLECTIVE])
+    return unknown_model(model, [*known, *VIRTUAL_MODELS, *composed])
 
 
 def unknown_model(model: str, available: Sequence[str]) -> UnknownModel:

@@ -45,3 +45,16 @@ def test_token_ids_come_where_they_are_asked_for(canned_engine: Process) -> None
             received += client.recv(65536)
     assert received.count(b'"token_ids":[356]') == 3
     assert received.count(b'"prompt_token_ids":[') == 1
+
+
+def test_a_client_that_does_not_read_holds_up_nobody(canned_engine: Process) -> None:
+    long = {"model": "canned", "stream": True, "max_tokens": 100_000, "canned": "burst"}
+    with socket.create_connection(("127.0.0.1", canned_engine.target.port), 10) as idle:
+        idle.sendall(post("/v1/completions", long))
+        with urllib.request.urlopen(f"{canned_engine.url}/v1/models", timeout=10) as response:
+            assert json.load(response)["data"][0]["id"] == "canned"
+        received = b""
+        while not received.endswith(b"0\r\n\r\n"):
+            piece = idle.recv(1 << 20)
+            assert piece
+            received = received[-16:] + piece
