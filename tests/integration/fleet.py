@@ -12,7 +12,8 @@ import httpx
 from tests.servers import Server, eventually, metric_in, start_simulator
 
 FLAGS = ("--allow-fault-control", "--decode-tokens-per-s", "400", "--max-num-seqs", "2")
-VIRTUAL = {f"tierflow-{name}" for name in ("edge", "cloud", "auto", "cascade", "collective")}
+WAYS = ("edge", "cloud", "auto", "cascade", "collective", "edge-cloud")
+VIRTUAL = {f"tierflow-{way}" for way in WAYS}
 MODELS = {"rill-edge", "rill-cloud", *VIRTUAL}
 PATIENCE = {
     "ejection": {"first_pause_s": 0.2, "longest_pause_s": 0.4, "slow_start_s": 0.0},

@@ -132,6 +132,7 @@ CHANGED: dict[str, dict[str, Any]] = {
     },
     "model-pool": {
         "tier": "cloud",
+        "drafts.choice": "all",
         "image.digest": "sha256:" + "0a" * 32,
         "image.pullPolicy": "Always",
         "model.shipped": "rill-cloud",
