@@ -118,6 +118,7 @@ class TiersBenchmark(Benchmark[TiersPlan]):
         self.progress(f"{phase.name}, {cell.name}")
         set_link(testbed.far, cell.round_trip_ms or NEAR_ROUND_TRIP_MS)
         warm_up.wait_for_pools(testbed.gateways.values())
+        testbed.wait_for_round_trip(cell.round_trip_ms or NEAR_ROUND_TRIP_MS)
         answers = measure_cell(
             cell,
             testbed=testbed,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+import urllib.request
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from loadtest.link.control import Control
 from loadtest.measure.http_client import Target
-from loadtest.measure.processes import HOST, Process, Processes, free_port
+from loadtest.measure.processes import HOST, Process, Processes, free_port, wait_until
 from loadtest.measure.servers import (
     START_S,
     Links,
@@ -26,6 +28,9 @@ from loadtest.tiers.plan import NEAR_ROUND_TRIP_MS, RATE_MB_S
 from loadtest.tiers.ways import BASELINE, DRAFTING
 
 MAILBOX = "mailbox"
+ROUND_TRIP_S = 60.0
+TOLERANCE_MS = 30.0
+"""What the engine's step and a busy gateway add to a round trip, at most."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,11 +106,29 @@ class Testbed:
         agent.wait_ready("/ready", START_S)
         self.agents[drafter] = agent
 
+    def wait_for_round_trip(self, round_trip_ms: float) -> None:
+        """Wait until the gateway at the edge has measured the far link as it is now, which devices
+        learn from it. Raises BenchmarkFailure."""
+        gateway = self.gateways[DRAFTING]
+        wait_until(
+            lambda: round_trip_ms <= longest_round_trip_ms(gateway) <= round_trip_ms + TOLERANCE_MS,
+            ROUND_TRIP_S,
+            f"{gateway.name} does not measure a round trip of {round_trip_ms} ms; see {gateway.log}",
+        )
+
     @property
     def targets(self) -> dict[str, Target]:
         """By name: the gateways behind the near link, the agents (by drafter) before it."""
         gateways = {name: Target(HOST, self.near.ports[name]) for name in self.gateways}
         return gateways | {drafter: agent.target for drafter, agent in self.agents.items()}
+
+
+def longest_round_trip_ms(gateway: Process) -> float:
+    """Of those to the engines' mailboxes, as the gateway measures them; 0: none yet."""
+    with urllib.request.urlopen(f"{gateway.url}/metrics", timeout=5) as page:
+        text: str = page.read().decode()
+    found = re.findall(r"^tierflow_mailbox_round_trip_seconds\{[^}]*\} (\S+)$", text, re.M)
+    return 1e3 * max(map(float, found), default=0.0)
 
 
 def set_link(links: Links, round_trip_ms: float) -> None:

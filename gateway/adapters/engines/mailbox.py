@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -22,6 +25,9 @@ MAX_BUFFER = 256 * 1024
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 COUNTS_EVERY_S = 5.0
 MAX_UNANSWERED = 3
+ROUND_TRIPS = 4
+"""Of so many round trips the shortest tells of the link: an engine looks into its mailbox once a
+step, which makes the others longer."""
 
 log = structlog.get_logger("tierflow.mailbox")
 
@@ -34,7 +40,8 @@ class Mailbox:
     """The client of an engine's mailbox for drafts. `start` keeps it connected to `address` until
     `stop`; `problem` is empty while it is.
 
-    `counts` are the engine's own, as of `counts_every_s` seconds ago at most.
+    `counts` are the engine's own, as of `counts_every_s` seconds ago at most. `facts` tell of the
+    round trip, too, from the first greeting on.
     """
 
     def __init__(
@@ -46,6 +53,7 @@ class Mailbox:
         uniform: Callable[[], float],
         counts_every_s: float = COUNTS_EVERY_S,
         tls: ssl.SSLContext | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         host, _, port = address.rpartition(":")
         self.endpoint_id, self.address = endpoint_id, address
@@ -53,6 +61,7 @@ class Mailbox:
         self._secret = secret
         self._tls = tls
         self._uniform = uniform
+        self._now = now
         self._counts_every_s = counts_every_s
         self._transport: asyncio.WriteTransport | None = None
         self._task: asyncio.Task[None] | None = None
@@ -60,6 +69,8 @@ class Mailbox:
         self.problem = "not connected yet"
         self.counts: dict[str, int] = {}
         self._unanswered = 0
+        self._asked_at = 0.0
+        self._round_trips: deque[float] = deque(maxlen=ROUND_TRIPS)
 
     @property
     def connected(self) -> bool:
@@ -115,7 +126,7 @@ class Mailbox:
 
     async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonce = await reader.readexactly(wire.NONCE_BYTES)
-        writer.write(wire.proof(self._secret, nonce))
+        self._ask(writer, wire.proof(self._secret, nonce))
         try:
             greeting = wire.read_greeting(await _message(reader))
         except EOFError as error:
@@ -123,6 +134,8 @@ class Mailbox:
         if greeting.version != wire.VERSION:
             raise MailboxRefused(f"it speaks version {greeting.version}; this is {wire.VERSION}")
         self.facts = DraftFacts(greeting.per_step, greeting.vocabulary)
+        self._round_trips.clear()
+        self._measure()
         self._transport, self.problem = writer.transport, ""
         log.info("mailbox_up", mailbox=self.address, endpoint=self.endpoint_id)
 
@@ -136,7 +149,7 @@ class Mailbox:
         reading = asyncio.create_task(self._read_counts(reader))
         try:
             while self._unanswered < MAX_UNANSWERED:
-                writer.write(wire.framed_bytes(wire.COUNTS_QUESTION))
+                self._ask(writer, wire.framed_bytes(wire.COUNTS_QUESTION))
                 self._unanswered += 1
                 await asyncio.wait({reading}, timeout=self._counts_every_s)
                 if reading.done():
@@ -146,10 +159,20 @@ class Mailbox:
             reading.cancel()
 
     async def _read_counts(self, reader: asyncio.StreamReader) -> None:
-        self._unanswered = 0
         while True:
             self.counts = wire.read_counts(await _message(reader))
+            if self._unanswered == 1:  # Else it is not told which question this answers.
+                self._measure()
             self._unanswered = 0
+
+    def _ask(self, writer: asyncio.StreamWriter, question: bytes) -> None:
+        writer.write(question)
+        self._asked_at = self._now()
+
+    def _measure(self) -> None:
+        """The answer to what was asked last is there."""
+        self._round_trips.append(self._now() - self._asked_at)
+        self.facts = replace(self.facts, round_trip_s=min(self._round_trips))
 
     def _lost(self, error: Exception) -> None:
         known = {TimeoutError: "no answer in time", asyncio.IncompleteReadError: "it hung up"}

@@ -133,6 +133,11 @@ class MailboxMetrics(Collector):
         up = GaugeMetricFamily(
             "tierflow_mailbox_connected", "1 while drafts reach the engine.", labels=["endpoint"]
         )
+        round_trip = GaugeMetricFamily(
+            "tierflow_mailbox_round_trip_seconds",
+            "Round trip between gateway and engine, as drafts have it: of the last few the shortest.",
+            labels=["endpoint"],
+        )
         events = CounterMetricFamily(
             "tierflow_mailbox_events",
             "The engine's own counts of its drafts since its start, listed below.",
@@ -145,8 +150,10 @@ class MailboxMetrics(Collector):
         )
         for mailbox in self._mailboxes():
             up.add_metric([mailbox.endpoint_id], float(mailbox.connected))
+            if mailbox.connected:
+                round_trip.add_metric([mailbox.endpoint_id], mailbox.facts.round_trip_s)
             for name, value in list(mailbox.counts.items())[:MAX_COUNTS]:
                 if _COUNT_NAME.fullmatch(name):
                     family = levels if name in wire.LEVELS else events
                     family.add_metric([mailbox.endpoint_id, name], float(value))
-        return [up, events, levels]
+        return [up, round_trip, events, levels]

@@ -72,8 +72,9 @@ not at all."""
 
 @dataclass(frozen=True, slots=True)
 class DraftFacts:
-    """The way in which an endpoint takes drafts: tokens a step (0: not at all), and its
-    vocabulary's size."""
+    """The way in which an endpoint takes drafts: tokens a step (0: not at all), its vocabulary's
+    size, and seconds from leaving a draft there to hearing of it (0: not measured)."""
 
     per_step: int = 0
     vocabulary: int | None = None
+    round_trip_s: float = 0.0

@@ -51,7 +51,8 @@ class Offer(Struct, frozen=True, kw_only=True):
 
     `tokenizer` is empty when unknown; `per_step` 0 where drafts are not taken. `privacy`: the
     classes of requests that the tier may see. `through`: the tiers in the middle by which it can be
-    reached now, the nearest to the device first.
+    reached now, the nearest to the device first. `round_trip_s`: between the gateway and the tier,
+    which drafts have to cross as well as the device's own link; 0: not measured.
     """
 
     tier: Tier
@@ -60,6 +61,7 @@ class Offer(Struct, frozen=True, kw_only=True):
     per_step: int = 0
     privacy: tuple[Privacy, ...] = ("public",)
     through: tuple[Tier, ...] = ()
+    round_trip_s: float = 0.0
 
 
 class Hello(Struct, tag="hello", tag_field="t", frozen=True):

@@ -48,7 +48,8 @@ class VerifierEndpoints:
             for state in self.endpoints.states():
                 if state.endpoint.tier is tier and state.healthy and state.models:
                     model, tokenizer = next(iter(state.models)), state.tokenizer or ""
-                    per_step = self.verifier.facts(state.endpoint).per_step
+                    facts = self.verifier.facts(state.endpoint)
+                    per_step = facts.per_step
                     key = (name, model, tokenizer)
                     if key not in offers or offers[key].per_step < per_step:
                         offers[key] = Offer(
@@ -58,6 +59,7 @@ class VerifierEndpoints:
                             per_step=per_step,
                             privacy=privacy,
                             through=self._through(tier, tokenizer) if per_step else (),
+                            round_trip_s=round(facts.round_trip_s, 6),
                         )
         return list(offers.values())
 

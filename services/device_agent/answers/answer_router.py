@@ -185,11 +185,13 @@ class AnswerRouter:
         verified: Sequence[int],
     ) -> AsyncGenerator[AnswerPiece]:
         assert self.link is not None
-        judges = [offer.model, *(self._middle_model(tier, offer) for tier in through[:1])]
+        judges = [(offer.model, offer), *(self._middle(tier, offer) for tier in through[:1])]
+        for model, known in judges:
+            self.verifiers[model].behind_gateway_s = known.round_trip_s if known else 0.0
         report.model = offer.model
         answer = VerifiedAnswer(
             link=self.link,
-            hop=DraftedHop(*(self.verifiers[model] for model in judges)),
+            hop=DraftedHop(*(self.verifiers[model] for model, _ in judges)),
             thread=self.thread,
             stream=stream,
             request=request,
@@ -204,7 +206,7 @@ class AnswerRouter:
                 async for piece in pieces:
                     yield piece
         finally:
-            for model in judges:
+            for model, _ in judges:
                 learned = self.verifiers[model]
                 self._metrics.verifier_measured(
                     model,
@@ -213,11 +215,11 @@ class AnswerRouter:
                     step_s=learned.step_s,
                 )
 
-    def _middle_model(self, tier: Tier, offer: Offer) -> str:
-        """The name under which is kept what is learned of a tier in the middle: its model's, as it
-        judges the same drafts where it verifies itself."""
+    def _middle(self, tier: Tier, offer: Offer) -> tuple[str, Offer | None]:
+        """The name under which is kept what is learned of a tier in the middle, and its own offer:
+        the name is its model's, as it judges the same drafts where it verifies itself."""
         own = self.link.offers.get(tier) if self.link else None
-        return own.model if own is not None else f"{tier} before {offer.model}"
+        return (own.model if own is not None else f"{tier} before {offer.model}"), own
 
     def _may_go_on(self, request: GenerationRequest, answer: list[int]) -> bool:
         """Whether another session can go on with the answer: it is no whole one, and fits into the

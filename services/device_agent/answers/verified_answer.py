@@ -242,7 +242,7 @@ class VerifiedAnswer:
         verifier, drafter = self._hop.profile, self._thread.drafter
         inputs = verifier.speedup_inputs(
             draft_s=drafter.step_s,
-            round_trip_s=self._link.probes.round_trip_s,
+            link_s=self._link.probes.round_trip_s,
             per_step=self._per_step,
         )
         self._sends = self._per_step > 0 and verifier.decide(inputs)

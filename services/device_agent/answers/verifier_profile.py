@@ -21,13 +21,15 @@ LONGEST_STEPS = 3
 class VerifierProfile:
     """The profile of one verifying model: how often drafts are right, and how long a step takes.
 
-    `step_s` is the verifier's step in seconds, from the gaps between its tokens. `drafting` is the
-    last decision whether to draft for it.
+    `step_s` is the verifier's step in seconds, from the gaps between its tokens. `behind_gateway_s`
+    is the round trip between gateway and verifier, as the gateway says. `drafting` is the last
+    decision whether to draft for it.
     """
 
     def __init__(self) -> None:
         self.acceptance = Acceptance()
         self.step_s = 0.02
+        self.behind_gateway_s = 0.0
         self.drafting = True
         self._gaps = 0
         self._answers = 0
@@ -49,15 +51,14 @@ class VerifierProfile:
         weight = max(1 - (1 - NEWEST_WEIGHT) ** steps, steps / self._gaps)
         self.step_s += weight * (step_s - self.step_s)
 
-    def speedup_inputs(
-        self, *, draft_s: float, round_trip_s: float, per_step: int
-    ) -> SpeedupInputs:
+    def speedup_inputs(self, *, draft_s: float, link_s: float, per_step: int) -> SpeedupInputs:
+        """`link_s`: the round trip between device and gateway."""
         return SpeedupInputs(
             acceptance=self.acceptance.overall.value,
             second=self.acceptance.second,
             draft_s=draft_s,
             step_s=self.step_s,
-            round_trip_s=round_trip_s,
+            round_trip_s=link_s + self.behind_gateway_s,
             per_step=per_step,
         )
 

@@ -23,8 +23,9 @@ class SpeedupInputs:
 
     `acceptance` is the share of draft tokens that were right where all before them were (0 to 1),
     `second` the chance that a second guess is right where the first was wrong. `draft_s` is the
-    device's time for a draft token, `step_s` the verifier's step, `round_trip_s` the link's round
-    trip, all in seconds. `per_step` is the most draft tokens that the verifier takes in a step.
+    device's time for a draft token, `step_s` the verifier's step, `round_trip_s` the round trip
+    between the two, all in seconds. `per_step` is the most draft tokens that the verifier takes in
+    a step.
     """
 
     acceptance: float

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -43,7 +45,9 @@ async def read(reader: asyncio.StreamReader) -> Any:
 
 
 @asynccontextmanager
-async def mailbox(serve: Serve, secret: bytes = SECRET) -> AsyncIterator[Mailbox]:
+async def mailbox(
+    serve: Serve, secret: bytes = SECRET, now: Callable[[], float] = time.monotonic
+) -> AsyncIterator[Mailbox]:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await serve(reader, writer)
@@ -60,6 +64,7 @@ async def mailbox(serve: Serve, secret: bytes = SECRET) -> AsyncIterator[Mailbox
         secret=secret,
         uniform=lambda: 0.0,
         counts_every_s=0.05,
+        now=now,
     )
     box.start()
     try:
@@ -90,11 +95,41 @@ async def test_drafts_arrive_as_they_were_left_and_counts_come_back() -> None:
     async with mailbox(serve) as box:
         assert not box.put(SESSION, [(0, [1], [])])
         await until(lambda: box.connected)
-        assert box.facts == DraftFacts(4, 100)
+        assert replace(box.facts, round_trip_s=0.0) == DraftFacts(4, 100)
         assert box.put(SESSION, [(3, [1, 2], [9])])
         await until(lambda: box.counts == {"received": 1})
         assert left == [[SESSION, 3, [1, 2], [9]]]
         assert not box.problem
+
+
+async def test_the_round_trip_is_the_shortest_of_the_last_few() -> None:
+    """An engine answers once a step: what is longer than the shortest is not the link's."""
+    trips = iter([9.0, 5.0, 3.0, 5.0, 5.0, 5.0, 7.0])
+    moment, asked = 0.0, False
+
+    def now() -> float:
+        nonlocal moment, asked
+        asked = not asked
+        if not asked:
+            moment += next(trips)
+        return moment
+
+    answers = 0
+    known: list[float] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal answers
+        await admit(reader, writer)
+        while await read(reader) == [] and answers < 6:
+            known.append(box.facts.round_trip_s)
+            answers += 1
+            writer.write(framed({"answers": answers}))
+        await reader.read()
+
+    async with mailbox(serve, now=now) as box:
+        await until(lambda: box.counts.get("answers") == 6)
+        assert known == [9.0, 5.0, 3.0, 3.0, 3.0, 3.0]
+        assert box.facts.round_trip_s == 5.0
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,13 @@ def test_a_pace_is_what_was_learned() -> None:
     for _ in range(100):
         profile.acceptance.learn(0.9, True)
     profile.learn_step(0.01)
-    pace = profile.speedup_inputs(draft_s=0.001, round_trip_s=0.05, per_step=16)
+    pace = profile.speedup_inputs(draft_s=0.001, link_s=0.05, per_step=16)
     assert pace.acceptance > 0.9
     assert (pace.step_s, pace.draft_s, pace.round_trip_s, pace.per_step) == (0.01, 0.001, 0.05, 16)
+
+
+def test_drafts_have_to_cross_what_lies_behind_the_gateway_too() -> None:
+    profile = VerifierProfile()
+    profile.behind_gateway_s = 0.05
+    inputs = profile.speedup_inputs(draft_s=0.001, link_s=0.005, per_step=8)
+    assert inputs.round_trip_s == 0.055
