@@ -136,11 +136,15 @@ class Verifier(Protocol):
     """The way to engines that make answers out of token ids, and check drafts where that saves
     steps.
 
-    `open` returns when the engine has accepted the job. All but `facts` raise UpstreamError when
-    the engine failed, InvalidRequest when it refused what it was given.
+    `open` returns when the engine has accepted the job, which is a round trip later: `early` gives
+    the way to leave drafts for a session until then, where they can already be there when the
+    engine begins (None: nowhere but with the answer that is opened). All but `facts` and `early`
+    raise UpstreamError when the engine failed, InvalidRequest when it refused what it was given.
     """
 
     def facts(self, endpoint: Endpoint) -> DraftFacts: ...
+
+    def early(self, endpoint: Endpoint, session: str) -> LeaveDrafts | None: ...
 
     async def tokenize(
         self, endpoint: Endpoint, model: str, messages: Sequence[Mapping[str, Any]]
@@ -170,11 +174,11 @@ class DraftingEngines(Protocol):
 class DraftSource(Protocol):
     """What drafts for one answer while an engine makes it. None of its methods waits or raises.
 
-    `start`: the engine has taken the request. From now on `leave` may be called, which hands runs
-    to the engine and never waits; it gives False where they can't be told. Positions count the
-    answer's tokens from 0. `prompt` brings the prompt's token ids as soon as the engine tells them,
-    before the first `advance`, which brings each further batch of the answer's ids. `close` is
-    idempotent: the answer has ended, or its engine is given up.
+    `start`: the request is on its way. From now on `leave` may be called, which hands runs to the
+    engine, before it begins too, and never waits; it gives False where they can't be told.
+    Positions count the answer's tokens from 0. `prompt` brings the prompt's token ids as soon as
+    the engine tells them, before the first `advance`, which brings each further batch of the
+    answer's ids. `close` is idempotent: the answer has ended, or its engine is given up.
     """
 
     def start(self, leave: LeaveDrafts) -> None: ...

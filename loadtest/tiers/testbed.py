@@ -113,7 +113,7 @@ class Testbed:
         wait_until(
             lambda: round_trip_ms <= longest_round_trip_ms(gateway) <= round_trip_ms + TOLERANCE_MS,
             ROUND_TRIP_S,
-            f"{gateway.name} does not measure a round trip of {round_trip_ms} ms; see {gateway.log}",
+            f"{gateway.name} measures no round trip of {round_trip_ms} ms; see {gateway.log}",
         )
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 from gateway.adapters.engines.stateless_verification import IN_ROUNDS, StatelessVerification
 from gateway.adapters.engines.verifier import EngineVerifier
 from gateway.core.bounded_dict import BoundedDict
-from gateway.core.ports import Clock, ModelServer, RoundTelemetry, Verification
+from gateway.core.ports import Clock, LeaveDrafts, ModelServer, RoundTelemetry, Verification
 from gateway.core.speculation.job import DraftFacts, DraftWay, Job
 from gateway.core.speculation.round_costs import RoundCosts
 from gateway.core.speculation.round_economy import RoundTerms
@@ -55,6 +55,9 @@ class StatelessVerifier:
         if terms := self._terms_at(endpoint):
             return DraftFacts(per_step=terms.most_drafts)
         return self._engines.facts(endpoint)
+
+    def early(self, endpoint: Endpoint, session: str) -> LeaveDrafts | None:
+        return self._engines.early(endpoint, session)
 
     async def tokenize(
         self, endpoint: Endpoint, model: str, messages: Sequence[Mapping[str, Any]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -11,7 +12,7 @@ from gateway.adapters.engines.completion_stream import CompletionStream
 from gateway.adapters.engines.dialects import VLLM, Dialect, Dialects
 from gateway.adapters.engines.engine_request import ask, read_small
 from gateway.adapters.engines.mailbox import Mailbox
-from gateway.core.ports import ModelServer, Verification
+from gateway.core.ports import LeaveDrafts, ModelServer, Verification
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.types import Endpoint
 from gateway.core.upstream_errors import engine_failed
@@ -30,6 +31,10 @@ class EngineVerifier:
     def facts(self, endpoint: Endpoint) -> DraftFacts:
         mailbox = self._mailboxes.get(endpoint.id)
         return mailbox.facts if mailbox is not None else DraftFacts()
+
+    def early(self, endpoint: Endpoint, session: str) -> LeaveDrafts | None:
+        mailbox = self._mailboxes.get(endpoint.id)
+        return partial(mailbox.put, session) if mailbox is not None else None
 
     def has_mailbox(self, endpoint: Endpoint) -> bool:
         """Whether the endpoint has one, connected or not."""

@@ -135,7 +135,7 @@ class MailboxMetrics(Collector):
         )
         round_trip = GaugeMetricFamily(
             "tierflow_mailbox_round_trip_seconds",
-            "Round trip between gateway and engine, as drafts have it: of the last few the shortest.",
+            "Round trip of drafts between gateway and engine, the shortest of the last few.",
             labels=["endpoint"],
         )
         events = CounterMetricFamily(

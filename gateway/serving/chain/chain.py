@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gateway.core.ports import Clock
+from gateway.core.ports import Clock, LeaveDrafts
 from gateway.core.speculation.chain_report import ChainReport
 from gateway.core.speculation.job import DraftRun
 from gateway.core.speculation.writers import Writers
 from gateway.serving.chain.middle_tier import MiddleTier
 
 MAX_EARLY = 128
-"""Runs of drafts that wait until the last tier has accepted the answer."""
-
-LeaveDrafts = Callable[[Sequence[DraftRun]], bool]
+"""Runs of drafts that wait until the last tier takes them."""
 
 
 class Chain:
@@ -56,8 +54,8 @@ class Chain:
             middle.start()
 
     def connect(self, leave: LeaveDrafts, vocabulary: int | None) -> None:
-        """The last tier has accepted the answer, and takes drafts by `leave`. `vocabulary`: its ids
-        are below; None: unknown."""
+        """The last tier takes drafts by `leave` from now on. `vocabulary`: its ids are below; None:
+        unknown."""
         self._leave_last, self._vocabulary = leave, vocabulary
         early, self._early = self._early, []
         self._to_last(early)

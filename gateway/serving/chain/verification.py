@@ -12,16 +12,15 @@ from gateway.serving.chain.chain import Chain
 
 class ChainVerification:
     """An answer by the last tier, with the `chain` that drafts for it. It is read as the last
-    tier's alone is, and its batches tell who wrote each id first. Until `connect`, drafts wait."""
+    tier's alone is, and its batches tell who wrote each id first."""
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
         self._last: Verification | None = None
 
-    def connect(self, last: Verification, vocabulary: int | None) -> None:
-        """The last tier has accepted the answer. `vocabulary`: its ids are below; None: unknown."""
+    def connect(self, last: Verification) -> None:
+        """The last tier has accepted the answer."""
         self._last = last
-        self._chain.connect(last.draft, vocabulary)
 
     @property
     def per_step(self) -> int | None:

@@ -74,11 +74,12 @@ class DraftedServer:
         session = self._new_id()
         try:
             data = orjson.dumps(drafted_fields(fields, session, stream=self._stream))
+            # Before the request is a round trip away: drafts can be there when the engine begins.
+            source.start(partial(self._engines.put, endpoint, session))
             answer = await self._server.open(endpoint, path, headers, data)
             if answer.status != 200 or not is_event_stream(answer.headers):
                 source.close()
                 return answer
-            source.start(partial(self._engines.put, endpoint, session))
         except BaseException:
             source.close()
             raise

@@ -14,7 +14,7 @@ from gateway.adapters.state.memory import MemoryStore
 from gateway.core.endpoints.outlier_ejection import EjectionRule
 from gateway.core.endpoints.usual_waits import UsualWaitRule
 from gateway.core.outcome import Outcome
-from gateway.core.ports import Clock
+from gateway.core.ports import Clock, LeaveDrafts
 from gateway.core.retry import FaultBudgets, RetryBudget
 from gateway.core.speculation.chain_report import ChainReport
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
@@ -346,6 +346,8 @@ class FakeVerifier:
         self.tokenized: list[str] = []
         self.made: list[FakeVerification] = []
         self.takes_drafts = True
+        self.takes_early = False
+        self.early_drafts: list[DraftRun] = []
         self.accepting = asyncio.Event()
         self.accepting.set()
         self.accepting_at = {name: asyncio.Event() for name in scripts}
@@ -357,6 +359,16 @@ class FakeVerifier:
 
     def facts(self, endpoint: Endpoint) -> DraftFacts:
         return DraftFacts(8, 100)
+
+    def early(self, endpoint: Endpoint, session: str) -> LeaveDrafts | None:
+        if not self.takes_early:
+            return None
+
+        def leave(runs: Sequence[DraftRun]) -> bool:
+            self.early_drafts += runs
+            return True
+
+        return leave
 
     async def tokenize(
         self, endpoint: Endpoint, model: str, messages: Sequence[Mapping[str, Any]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gateway.core.ports import Clock, Verification
+from gateway.core.ports import Clock, LeaveDrafts
 from gateway.core.speculation.job import DraftRun
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import SessionState
@@ -18,8 +18,9 @@ class DraftForwarder:
     """The way of a session's drafts to the verifier: each is checked, and those that can still be
     of use are handed on.
 
-    `connect` it to an answer that is being made, and `disconnect` it when that is over; drafts that
-    come in between wait. `count(fate, tokens)` is told of forwarded, late and dropped draft tokens.
+    `connect` it to where drafts of an answer are left, and `disconnect` it when that is over;
+    drafts that come in between wait. `count(fate, tokens)` is told of forwarded, late and dropped
+    draft tokens.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class DraftForwarder:
         self._outcome = outcome
         self._clock = clock
         self._count = count
-        self._verification: Verification | None = None
+        self._leave: LeaveDrafts | None = None
         self._early: list[Run] = []
 
     def handle(self, frame: Draft) -> None:
@@ -46,24 +47,24 @@ class DraftForwarder:
         if late:
             self._outcome.late += _tokens(late)
             self._count("late", _tokens(late))
-        if self._verification is not None:
-            self._forward(self._verification, useful)
+        if self._leave is not None:
+            self._forward(self._leave, useful)
         else:
             room = MAX_EARLY - len(self._early)
             self._early += useful[:room]
             self._drop(useful[room:])
 
-    def connect(self, verification: Verification) -> None:
-        self._verification = verification
+    def connect(self, leave: LeaveDrafts) -> None:
+        self._leave = leave
         vocabulary = self._state.vocabulary
         early, self._early = self._early, []
         self._drop([run for run in early if _beyond(run, vocabulary)])
-        self._forward(verification, [run for run in early if not _beyond(run, vocabulary)])
+        self._forward(leave, [run for run in early if not _beyond(run, vocabulary)])
 
     def disconnect(self) -> None:
-        self._verification = None
+        self._leave = None
 
-    def _forward(self, verification: Verification, runs: Sequence[Run]) -> None:
+    def _forward(self, leave: LeaveDrafts, runs: Sequence[Run]) -> None:
         state = self._state
         forwarded, refused = list[Run](), list[Run]()
         as_engine = list[DraftRun]()
@@ -74,7 +75,7 @@ class DraftForwarder:
             else:
                 forwarded.append(run)
                 as_engine.append(engine_run)
-        if as_engine and not verification.draft(as_engine):
+        if as_engine and not leave(as_engine):
             forwarded, refused = [], list(runs)
         self._drop(refused)
         if forwarded:

@@ -21,8 +21,8 @@ class SessionReply:
     """The frames of one session to its device, counted in the session's outcome.
 
     `s` is the device's number for the session, `decides` the place of who decides in its chain of
-    tiers. Exactly one frame ends it, `done` or an error; once
-    it is muted, none.
+    tiers. `tells_prompt`: the device learns its prompt's ids from `opened`, and nothing before that
+    can be of use. Exactly one frame ends it, `done` or an error; once it is muted, none.
     """
 
     def __init__(
@@ -33,12 +33,14 @@ class SessionReply:
         state: SessionState,
         outcome: SessionOutcome,
         decides: int = 1,
+        tells_prompt: bool = False,
     ) -> None:
         self._s = s
         self._decides = decides
         self._outbox = outbox
         self._state = state
         self._outcome = outcome
+        self._tells_prompt = tells_prompt
         self._opened = False
         self._ended = False
         self._early: list[Ahead] = []
@@ -70,10 +72,9 @@ class SessionReply:
         if self._ended:
             return
         frame = Ahead(s=self._s, p=start + position, i=list(ids))
-        if self._opened:
+        if self._opened or not self._tells_prompt:
             self._send(frame)
         else:
-            # The device may not know the prompt yet that they answer.
             self._early.append(frame)
 
     def done(self, reason: FinishReason, stop: str | int | None = None) -> None:

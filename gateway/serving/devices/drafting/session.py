@@ -96,6 +96,7 @@ class DraftingSession:
             state=state,
             outcome=outcome,
             decides=len(frame.through) + 1,
+            tells_prompt=bool(frame.messages),
         )
         self._drafts = DraftForwarder(
             state=state,
@@ -252,7 +253,7 @@ class DraftingSession:
             per_step=_per_step(verification, facts),
             prompt=state.prompt if frame.messages else (),
         )
-        self._drafts.connect(verification)
+        self._drafts.connect(verification.draft)
         return verification
 
     async def _start(self, slot: EndpointSlot, job: Job, facts: DraftFacts) -> Verification:
@@ -260,7 +261,10 @@ class DraftingSession:
         accepted."""
         frame, endpoint = self._frame, slot.choice.state.endpoint
         verifier = self._deps.verifiers.verifier
+        early = verifier.early(endpoint, job.session)
         if not frame.through or not facts.per_step:
+            if early is not None:
+                self._drafts.connect(early)
             verification = slot.answer = await verifier.open(endpoint, job)
             return verification
         wish = ChainWish(
@@ -273,10 +277,15 @@ class DraftingSession:
             tokenizer=frame.tokenizer,
         )
         ahead = partial(self._reply.ahead, len(self._state.verified))
-        chain = slot.answer = ChainVerification(self._deps.chains.open(wish, ahead))
-        self._drafts.connect(chain)
-        chain.connect(await verifier.open(endpoint, job), facts.vocabulary)
-        return chain
+        chain = self._deps.chains.open(wish, ahead)
+        answer = slot.answer = ChainVerification(chain)
+        if early is not None:
+            chain.connect(early, facts.vocabulary)
+        self._drafts.connect(answer.draft)
+        last = await verifier.open(endpoint, job)
+        answer.connect(last)
+        chain.connect(last.draft, facts.vocabulary)
+        return answer
 
     def _check_ids(self, vocabulary: int | None) -> None:
         """Raises InvalidRequest for ids that the model does not have; None: it is not known which

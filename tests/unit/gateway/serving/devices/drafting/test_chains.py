@@ -55,10 +55,14 @@ class Chain:
 
 @asynccontextmanager
 async def chain_of(
-    scripts: VerifiedScripts = SILENT, *more: EndpointState, **fields: Any
+    scripts: VerifiedScripts = SILENT,
+    *more: EndpointState,
+    takes_early: bool = False,
+    **fields: Any,
 ) -> AsyncIterator[Chain]:
     """One device asks through the edge; nothing is left open when it has gone."""
     rig = DeviceRig([state("edge:1"), *more, state("cloud:1", "cloud")], scripts)
+    rig.verifier.takes_early = takes_early
     rig.verifier.accepting_at["cloud:1"].clear()
     ask = opening(**{"tier": "cloud", "through": ("edge",), **fields})
     link = FakeLink(wire.Hello(wire.VERSION), ask)
@@ -94,6 +98,19 @@ async def test_what_the_middle_says_goes_up_as_drafts_and_down_as_expected() -> 
     (middle,) = report.middles
     assert (middle.offered, middle.rollbacks, middle.streams) == (3, 0, 1)
     assert (middle.endpoint, middle.problem) == ("edge:1", "")
+
+
+async def test_a_far_cloud_has_the_middles_words_before_it_has_taken_the_answer() -> None:
+    async with chain_of(takes_early=True) as chain:
+        edge = await chain.edge()
+        edge.say(Batch(ids=[5, 6]), None)
+        await until(lambda: chain.rig.verifier.early_drafts)
+        assert chain.rig.verifier.early_drafts == [(0, [5, 6], [])]
+        await until(lambda: chain.expected() == [(0, [5, 6])])
+        cloud = await chain.accepted()
+        edge.say(Batch(ids=[7]), None)
+        await until(lambda: cloud.drafts)
+        assert cloud.drafts == [(2, [7], [5, 6])]
 
 
 async def test_where_the_cloud_says_otherwise_the_middle_goes_on_from_there() -> None:

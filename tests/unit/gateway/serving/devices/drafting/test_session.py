@@ -78,6 +78,24 @@ async def test_drafts_that_come_early_wait_for_the_engine_within_bounds() -> Non
     rig.assert_nothing_left_open()
 
 
+async def test_a_far_engine_has_drafts_before_it_has_said_that_it_takes_the_answer() -> None:
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [None]})
+    rig.verifier.takes_early = True
+    rig.verifier.accepting.clear()
+    link = FakeLink(HELLO, opening(), wire.Draft(s=1, p=0, i=[5, 6]))
+    task = rig.connect(link)
+    await until(lambda: rig.verifier.early_drafts)
+    assert rig.verifier.early_drafts == [(0, [5, 6], [])]
+    rig.verifier.accepting.set()
+    await until(lambda: rig.verifier.made)
+    link.put(wire.Draft(s=1, p=2, i=[7], b=[5, 6]))
+    await until(lambda: rig.verifier.made[0].drafts)
+    assert rig.verifier.made[0].drafts == [(2, [7], [5, 6])]
+    link.leave()
+    await task
+    rig.assert_nothing_left_open()
+
+
 async def test_branches_of_one_frame_go_to_the_engine_together() -> None:
     rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [None]})
     draft = wire.Draft(s=1, p=0, i=[5], b=[], m=[wire.Run(1, [6, 7], [5]), wire.Run(1, [8], [5])])
