@@ -12,7 +12,7 @@ from loadtest.measure.processes import Processes
 from loadtest.measure.results import final_line
 from loadtest.measure.settings import Settings, read_settings
 from loadtest.tiers.benchmark import TiersBenchmark
-from loadtest.tiers.parts import OWN, PARTS, Figures, final_figures, run_part
+from loadtest.tiers.parts import OWN, PARTS, QUICK_PARTS, Figures, final_figures, run_part
 from loadtest.tiers.plan import FULL, QUICK, TiersPlan
 
 COMMAND = "make bench-tiers"
@@ -39,10 +39,11 @@ def measure_own(settings: Settings[TiersPlan], progress: Progress) -> Figures:
 
 def main() -> int:
     arguments = parse()
-    chosen = arguments.only or (OWN, *PARTS)
 
     def work(progress: Progress) -> int:
         settings = read_settings(full=FULL, quick=QUICK, command=COMMAND)
+        usual = (OWN, *QUICK_PARTS) if settings.plan is QUICK else (OWN, *PARTS)
+        chosen = arguments.only or usual
         measured: list[Figures] = []
         exit_code = 0
         for name in (OWN, *PARTS):

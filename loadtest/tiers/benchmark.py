@@ -54,7 +54,7 @@ class TiersBenchmark(Benchmark[TiersPlan]):
 
     def measure_phase(self, phase: Phase) -> list[WayResult]:
         """Every cell of the phase, with engines and sites of its own. Raises BenchmarkFailure."""
-        self.progress(f"{phase.name}: starting five vLLM engines")
+        self.progress(f"{phase.name}: starting {5 if self.plan.colocated else 4} vLLM engines")
         logs = self.settings.logs / ("emulated" if phase.steps_ms else "real")
         with Processes(logs) as processes:
             engines = start_engines(
@@ -64,6 +64,7 @@ class TiersBenchmark(Benchmark[TiersPlan]):
                 cores=self.cores,
                 progress=self.progress,
                 environments={tier: step_wait(ms) for tier, ms in phase.steps_ms.items()},
+                colocated=self.plan.colocated,
             )
             with on_cores(self.cores.measured):
                 self.choose_questions(engines)
@@ -123,7 +124,7 @@ class TiersBenchmark(Benchmark[TiersPlan]):
             cell,
             testbed=testbed,
             questions=self.questions[: self.plan.questions] if cell.kind == TABLE else self.long,
-            warm_up=self.plan.warm_up,
+            plan=self.plan,
             cores=self.cores,
         )
         results = compare_cell(phase, cell, answers)

@@ -22,7 +22,7 @@ NEAR_ROUND_TRIP_MS = 5
 """Between a device and the edge site."""
 RATE_MB_S = 50.0
 """Of all links: what is measured are round trips."""
-TABLE, SPOILED = "table", "spoiled"
+TABLE, LONG, SPOILED = "table", "long answers", "spoiled"
 DRAFTERS = (NATURAL, A80, A50)
 TWO_TIERS_GOAL, THREE_TIERS_GOAL, SPOILED_GOAL = 1.5, 1.6, 1.8
 
@@ -31,8 +31,9 @@ TWO_TIERS_GOAL, THREE_TIERS_GOAL, SPOILED_GOAL = 1.5, 1.6, 1.8
 class Cell:
     """The ways that are compared at one round trip between edge and cloud.
 
-    A cell of the `table` asks questions of all kinds, each once; one of the `spoiled` drafts asks
-    those with long answers, again and again. It takes `seconds`, or as long as `least` rounds do.
+    A cell of the `table` asks questions of all kinds, each once; one of the `long answers` or of
+    the `spoiled` drafts asks those with long answers, again and again. It takes `seconds`, or as
+    long as `least` rounds do.
     `round_trip_ms` is 0 at the edge site alone, in whose ways the cloud has no part.
     """
 
@@ -74,16 +75,20 @@ class Phase:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TiersPlan:
     """`questions` of all kinds and `prompts` with long answers; each way answers `warm_up` of them
-    before a cell begins."""
+    before a cell begins, and `chain_warm_up` where the gateway has to learn whether the tier in the
+    middle is worth asking. `colocated`: vLLM's own speculation is measured too."""
 
     phases: Sequence[Phase]
     questions: int
     prompts: int
     warm_up: int
+    chain_warm_up: int
+    colocated: bool = True
 
 
 NEAR_WAYS = (DEVICE_ONLY, EDGE_ONLY, with_device("edge"))
 FAR_WAYS = (CLOUD_ONLY, with_device("cloud"), EDGE_CLOUD, with_device("edge-cloud"), CO_LOCATED)
+QUICK_WAYS = tuple(way for way in FAR_WAYS if way != CO_LOCATED)
 SPOILED_WAYS = (
     CLOUD_ONLY,
     EDGE_CLOUD,
@@ -91,12 +96,8 @@ SPOILED_WAYS = (
 )
 
 
-def table(round_trip_ms: int, ways: Sequence[Way], *, seconds: float, least: int) -> Cell:
-    return Cell(kind=TABLE, round_trip_ms=round_trip_ms, ways=ways, seconds=seconds, least=least)
-
-
-def spoiled(round_trip_ms: int, ways: Sequence[Way], *, seconds: float, least: int) -> Cell:
-    return Cell(kind=SPOILED, round_trip_ms=round_trip_ms, ways=ways, seconds=seconds, least=least)
+def cell(kind: str, round_trip_ms: int, ways: Sequence[Way], *, seconds: float, least: int) -> Cell:
+    return Cell(kind=kind, round_trip_ms=round_trip_ms, ways=ways, seconds=seconds, least=least)
 
 
 EMULATED_STEPS_MS: Mapping[str, float] = {"edge": 12.0, "cloud": 25.0}
@@ -108,21 +109,25 @@ FULL = TiersPlan(
         Phase(
             name="real steps",
             cells=[
-                table(0, NEAR_WAYS, seconds=50.0, least=40),
-                table(20, FAR_WAYS, seconds=100.0, least=40),
-                table(50, FAR_WAYS, seconds=110.0, least=40),
-                spoiled(50, SPOILED_WAYS, seconds=70.0, least=12),
-                spoiled(100, SPOILED_WAYS, seconds=80.0, least=12),
+                cell(TABLE, 0, NEAR_WAYS, seconds=40.0, least=40),
+                cell(LONG, 0, NEAR_WAYS, seconds=20.0, least=12),
+                cell(TABLE, 20, FAR_WAYS, seconds=60.0, least=40),
+                cell(LONG, 20, FAR_WAYS, seconds=40.0, least=12),
+                cell(TABLE, 50, FAR_WAYS, seconds=65.0, least=40),
+                cell(LONG, 50, FAR_WAYS, seconds=45.0, least=12),
+                cell(SPOILED, 50, SPOILED_WAYS, seconds=65.0, least=12),
             ],
         ),
         Phase(
             name=EMULATED,
             cells=[
-                table(0, NEAR_WAYS, seconds=30.0, least=24),
-                table(20, FAR_WAYS, seconds=60.0, least=24),
-                table(50, FAR_WAYS, seconds=60.0, least=24),
-                spoiled(50, SPOILED_WAYS, seconds=70.0, least=10),
-                spoiled(100, SPOILED_WAYS, seconds=80.0, least=10),
+                cell(TABLE, 0, NEAR_WAYS, seconds=20.0, least=24),
+                cell(TABLE, 20, FAR_WAYS, seconds=50.0, least=24),
+                cell(LONG, 20, FAR_WAYS, seconds=45.0, least=8),
+                cell(TABLE, 50, FAR_WAYS, seconds=55.0, least=24),
+                cell(LONG, 50, FAR_WAYS, seconds=50.0, least=8),
+                cell(SPOILED, 50, SPOILED_WAYS, seconds=85.0, least=10),
+                cell(SPOILED, 100, SPOILED_WAYS, seconds=95.0, least=10),
             ],
             steps_ms=EMULATED_STEPS_MS,
         ),
@@ -130,21 +135,23 @@ FULL = TiersPlan(
     questions=100,
     prompts=24,
     warm_up=3,
+    chain_warm_up=12,
 )
 QUICK = TiersPlan(
     phases=[
         Phase(
             name="real steps",
             cells=[
-                table(0, NEAR_WAYS, seconds=10.0, least=8),
-                table(20, FAR_WAYS, seconds=14.0, least=8),
-                table(50, FAR_WAYS, seconds=14.0, least=8),
-                spoiled(50, SPOILED_WAYS, seconds=18.0, least=5),
+                cell(TABLE, 0, NEAR_WAYS, seconds=8.0, least=8),
+                cell(LONG, 20, QUICK_WAYS, seconds=12.0, least=6),
+                cell(LONG, 50, QUICK_WAYS, seconds=14.0, least=6),
             ],
         ),
     ],
     questions=40,
     prompts=12,
     warm_up=2,
+    chain_warm_up=6,
+    colocated=False,
 )
-"""The short plan: no emulated steps, and no round trip of 100 ms."""
+"""The short plan: no emulated steps, no spoiled drafts."""

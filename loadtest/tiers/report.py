@@ -8,6 +8,7 @@ from loadtest.measure.results import Cell as TableCell
 from loadtest.measure.results import Table
 from loadtest.tiers.comparisons import WayResult, at
 from loadtest.tiers.plan import (
+    LONG,
     NEAR_ROUND_TRIP_MS,
     RATE_MB_S,
     SPOILED,
@@ -25,19 +26,22 @@ SPOILED_ROUND_TRIP_MS = 50
 
 
 def figures(results: Sequence[WayResult]) -> dict[str, float | None]:
-    """Exactly KEYS: with real steps, where a measurement has them; mismatches are of all."""
+    """Exactly KEYS: two tiers on questions of all kinds and three on those with long answers, at
+    real steps, the device's drafts spoiled at emulated ones; mismatches are of all."""
+    three = with_device("edge-cloud")
     two = at(results, TABLE, 0, with_device("edge"))
-    spoiled = at(results, SPOILED, SPOILED_ROUND_TRIP_MS, with_device("edge-cloud", A80))
+    spoiled = at(
+        results, SPOILED, SPOILED_ROUND_TRIP_MS, with_device("edge-cloud", A80), emulated=True
+    )
     threes = [
         result.speedup.median
         for round_trip_ms in TABLE_ROUND_TRIPS_MS
-        if (result := at(results, TABLE, round_trip_ms, with_device("edge-cloud")))
-        and result.speedup
+        if (result := at(results, LONG, round_trip_ms, three)) and result.speedup
     ]
     values = (
         two.speedup.median if two and two.speedup else None,
         min(threes, default=None),
-        spoiled.tpot_ratio.median if spoiled and spoiled.tpot_ratio else None,
+        spoiled.speedup.median if spoiled and spoiled.speedup else None,
         sum(result.mismatches or 0 for result in results),
     )
     return dict(zip(KEYS, values, strict=True))
@@ -57,6 +61,7 @@ def alone_and_together(results: Sequence[WayResult]) -> Table:
     rows: list[Sequence[TableCell]] = [
         [
             result.cell.round_trip_ms or None,
+            "all kinds" if result.cell.kind == TABLE else LONG,
             result.way.name,
             result.answers,
             100 * result.accuracy,
@@ -71,16 +76,17 @@ def alone_and_together(results: Sequence[WayResult]) -> Table:
             result.degraded,
         ]
         for result in results
-        if result.cell.kind == TABLE
+        if result.cell.kind in (TABLE, LONG)
     ]
     columns = (
-        "RTT edge-cloud ms", "tiers", "answers", "accuracy %", "tokens/s", "TPOT ms", "TTFT ms",
+        "RTT edge-cloud ms", "questions", "tiers", "answers", "accuracy %",
+        "tokens/s", "TPOT ms", "TTFT ms",
         "speed ÷ verifier alone", "goal", "TPOT ratio", "speed ÷ device-cloud", "mismatches",
         "degraded",
     )  # fmt: skip
     phase = results[0].phase
     title = (
-        f"Tiers alone and together, {phase.name}: held-out questions of all kinds, "
+        f"Tiers alone and together, {phase.name}: held-out questions, "
         f"RTT device-edge {NEAR_ROUND_TRIP_MS} ms, {RATE_MB_S:g} MB/s"
     )
     return Table(name=_name("tiers", phase), title=title, columns=columns, rows=rows)

@@ -13,7 +13,7 @@ from loadtest.measure.processes import Cores
 from loadtest.speculation.client import Client, request
 from loadtest.speculation.engines import ExclusiveEngine
 from loadtest.speculation.token_streams import TokenStream
-from loadtest.tiers.plan import TABLE, Cell
+from loadtest.tiers.plan import TABLE, Cell, TiersPlan
 from loadtest.tiers.testbed import Testbed
 from loadtest.tiers.ways import MODELS, Way, engines_of, target_of
 
@@ -29,15 +29,15 @@ class Answer:
 
 
 def measure_cell(
-    cell: Cell, *, testbed: Testbed, questions: Sequence[Question], warm_up: int, cores: Cores
+    cell: Cell, *, testbed: Testbed, questions: Sequence[Question], plan: TiersPlan, cores: Cores
 ) -> list[Answer]:
     """The far links must have the cell's round trip already. Raises BenchmarkFailure."""
     place_edge(cell, testbed, cores)
-    return run(_measure(cell, testbed, questions, warm_up))
+    return run(_measure(cell, testbed, questions, plan))
 
 
 async def _measure(
-    cell: Cell, testbed: Testbed, questions: Sequence[Question], warm_up: int
+    cell: Cell, testbed: Testbed, questions: Sequence[Question], plan: TiersPlan
 ) -> list[Answer]:
     random = Random(cell.name)
     # Without its engine, vLLM's own speculation takes no part.
@@ -56,7 +56,8 @@ async def _measure(
 
         # The agents and the gateway learn the link and who is right how often.
         for way in ways:
-            for question in questions[-warm_up:]:
+            chain = len(engines_of(way, testbed.engines)) > 1
+            for question in questions[-(plan.chain_warm_up if chain else plan.warm_up) :]:
                 await ask(way, question)
         end = monotonic() + cell.seconds
         number = 0

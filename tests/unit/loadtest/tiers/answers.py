@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from loadtest.measure.family import Question
 from loadtest.speculation.token_streams import TokenStream
 from loadtest.tiers.comparisons import WayResult, compare_cell
-from loadtest.tiers.plan import SPOILED, TABLE, Cell, Phase
+from loadtest.tiers.plan import LONG, SPOILED, TABLE, Cell, Phase
 from loadtest.tiers.rounds import Answer
 from loadtest.tiers.ways import (
     A80,
@@ -65,11 +65,18 @@ NATURAL_WAYS = [way for way in SECONDS if way.drafter in ("", NATURAL)]
 FAR_SPOILED = [way for way in SECONDS if way.drafter and "cloud" in way.name]
 
 
+EMULATED = "emulated steps"
+
+
 def results() -> list[WayResult]:
-    """A table at two round trips, and spoiled drafts at one."""
+    """Tables at two round trips, and at emulated steps spoiled drafts at one."""
+    slow = {way: seconds + (way == CLOUD_ONLY) * 0.1 for way, seconds in SECONDS.items()}
+    spoiled = cell(SPOILED, 50, [CLOUD_ONLY, EDGE_CLOUD, *FAR_SPOILED])
+    emulated = Phase(name=EMULATED, cells=[spoiled], steps_ms={"cloud": 25.0})
     return [
         *compared(cell(TABLE, 0, NEAR)),
-        *compared(cell(TABLE, 20, NATURAL_WAYS)),
-        *compared(cell(TABLE, 50, NATURAL_WAYS), {way: 2 * s for way, s in SECONDS.items()}),
-        *compared(cell(SPOILED, 50, [CLOUD_ONLY, EDGE_CLOUD, *FAR_SPOILED])),
+        *compared(cell(TABLE, 20, NATURAL_WAYS), slow),
+        *compared(cell(LONG, 20, NATURAL_WAYS), slow),
+        *compared(cell(LONG, 50, NATURAL_WAYS)),
+        *compared(spoiled, phase=emulated),
     ]

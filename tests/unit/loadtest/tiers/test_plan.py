@@ -1,6 +1,6 @@
 import pytest
 
-from loadtest.tiers.plan import FULL, QUICK, SPOILED, TABLE, TiersPlan
+from loadtest.tiers.plan import FULL, LONG, QUICK, SPOILED, TABLE, TiersPlan
 from loadtest.tiers.ways import ACCEPTANCES, MODELS, NATURAL, verifier_of
 
 
@@ -22,10 +22,15 @@ def test_every_way_can_be_asked(plan: TiersPlan) -> None:
 
 
 @pytest.mark.parametrize("plan", [FULL, QUICK])
-def test_what_the_final_line_names_is_measured(plan: TiersPlan) -> None:
+def test_the_figures_of_real_steps_are_measured(plan: TiersPlan) -> None:
     cells = {(cell.kind, cell.round_trip_ms) for cell in plan.phases[0].cells}
-    assert {(TABLE, 0), (TABLE, 20), (TABLE, 50), (SPOILED, 50)} <= cells
+    assert {(TABLE, 0), (LONG, 20), (LONG, 50)} <= cells
     assert not plan.phases[0].steps_ms
+
+
+def test_spoiled_drafts_are_measured_at_emulated_steps() -> None:
+    emulated = next(phase for phase in FULL.phases if phase.steps_ms)
+    assert {50, 100} == {c.round_trip_ms for c in emulated.cells if c.kind == SPOILED}
 
 
 @pytest.mark.parametrize("plan", [FULL, QUICK])
