@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from gateway.core.cascade.prediction import Prediction, resume
 from gateway.core.endpoints.endpoint_rates import learn
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Verification
-from gateway.core.speculation.job import Batch, Job, sampling_of_rest
+from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job, sampling_of_rest
+from gateway.core.speculation.predicted_text import PredictedText
+from gateway.core.speculation.run_of_rest import run_of_rest
 from gateway.core.upstream_errors import aborted, continuation_refused, idle_timeout
 from gateway.errors import InvalidRequest, UpstreamError
 from gateway.protocol.paths import COMPLETIONS
@@ -31,21 +32,22 @@ MAX_PREDICTED = 2048
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    """An answer that an engine is making, and the prediction of it. `kept_before`: predicted tokens
-    that were kept at endpoints before this one."""
+    """An answer that an engine is making, and the prediction of it (None: the engine takes no
+    drafts), of which endpoints before this one have made the first `start` ids."""
 
     verification: Verification
-    prediction: Prediction
-    kept_before: int
+    prediction: PredictedText | None
+    start: int
 
     def advance(self, ids: Sequence[int]) -> None:
         """Go on by these ids of the answer, and offer what is to be offered anew."""
-        if new_drafts := self.prediction.advance(ids):
-            self.verification.draft(new_drafts)
+        prediction = self.prediction
+        if prediction is not None and (runs := prediction.advance(ids)):
+            self.verification.draft(_of_stream(runs, prediction, self.start))
 
     def note(self, escalation: Escalation, made_before: int, outcome: Outcome) -> None:
-        kept = self.kept_before + self.prediction.kept
-        escalation.kept = min(kept, escalation.offered)
+        if self.prediction is not None:
+            escalation.kept = min(self.prediction.accepted, escalation.offered)
         escalation.completion_tokens = made_before + outcome.completion_tokens
         if usage := self.verification.usage:
             outcome.prompt_tokens = usage[0]
@@ -150,25 +152,32 @@ class VerifiedPrediction:
                 prompt=[*prompt, *made_ids],
                 sampling=sampling,
             )
+            # The prediction is there when a far engine begins, rather than a round trip later.
+            prediction, runs = self._prediction(escalation, facts)
+            leave = verifier.early(endpoint, job.session)
+            offered = bool(runs) and leave is not None and leave(runs)
             verification = self.slot.answer = await verifier.open(endpoint, job)
         except InvalidRequest as error:
             if made_ids:
                 raise continuation_refused(endpoint.id) from error
             raise
-        predicted = escalation.predicted_ids
-        if made_ids:
-            place = resume(made_ids, predicted, len(made_ids))
-            predicted = [] if place is None else predicted[place:]
-        predicted = _within(predicted, facts.vocabulary)[:MAX_PREDICTED]
-        prediction = Prediction(predicted=predicted, per_step=facts.per_step)
-        answer = _Answer(
-            verification=verification, prediction=prediction, kept_before=escalation.kept
-        )
-        if facts.per_step >= 1 and verification.draft(prediction.begin()):
-            escalation.offered = max(escalation.offered, len(predicted))
+        if offered or (runs and verification.draft(runs)):
+            escalation.offered = max(escalation.offered, len(prediction.ids) if prediction else 0)
         elif not made_ids:
             escalation.prediction = "no-drafts"
-        return answer
+        return _Answer(verification=verification, prediction=prediction, start=len(made_ids))
+
+    def _prediction(
+        self, escalation: Escalation, facts: DraftFacts
+    ) -> tuple[PredictedText | None, list[DraftRun]]:
+        """The lower answer as a prediction of what is made here, and its first drafts."""
+        if facts.per_step < 1:
+            return None, []
+        made_ids = escalation.made_ids
+        predicted = _within(escalation.predicted_ids, facts.vocabulary)[:MAX_PREDICTED]
+        prediction = PredictedText(ids=predicted, per_step=facts.per_step)
+        runs = prediction.advance(made_ids) if made_ids else prediction.begin()
+        return prediction, _of_stream(runs, prediction, len(made_ids))
 
     def _sampling(self, escalation: Escalation, prompt_tokens: int) -> dict[str, Any]:
         sampling = self.request.sampling(stops=escalation.engine_stops)
@@ -205,6 +214,12 @@ class VerifiedPrediction:
         outcome = Outcome(request=request)
         note_attempt(outcome, choice, now)
         return outcome
+
+
+def _of_stream(runs: Sequence[DraftRun], text: PredictedText, start: int) -> list[DraftRun]:
+    """The runs by positions of a stream that begins after the answer's first `start` ids."""
+    found = (run_of_rest(run, text.answer, start) for run in runs)
+    return [run for run in found if run is not None]
 
 
 def _within(ids: list[int], vocabulary: int | None) -> list[int]:

@@ -38,7 +38,7 @@ async def test_an_unsure_answer_goes_up_with_its_ids_as_drafts() -> None:
     body = await rig.ask()
     assert body["choices"][0]["message"]["content"] == "Yes"
     [made] = rig.verifier.made
-    assert made.drafts == [(0, [5, 6, 7], [])]
+    assert made.drafts[0] == (0, [5, 6, 7], [])
     assert (about(body)["predicted_tokens"], about(body)["kept_tokens"]) == (3, 2)
     assert body["usage"]["completion_tokens"] == 3 + 3
     rig.assert_nothing_left_open()
