@@ -16,7 +16,8 @@ out: more than one step can bring."""
 
 class DraftedHop:
     """The tier that judges a session's drafts: the one in the middle while it leads, else the
-    verifier.
+    verifier. At first that is the verifier: the gateway asks tiers in the middle only where they
+    help, and the first lead tells that it has.
 
     `middle` is the profile of the tier in the middle; None: the chain has none.
     """
@@ -24,9 +25,9 @@ class DraftedHop:
     def __init__(self, verifier: VerifierProfile, middle: VerifierProfile | None = None) -> None:
         self._verifier = verifier
         self._middle = middle
-        self._leaderless = 0
+        self._leaderless = LEADERLESS_TOKENS
         self._last_step_at = 0.0
-        self.is_trial = self.profile.next_is_trial()
+        self.is_trial = (middle or verifier).next_is_trial()
 
     @property
     def led(self) -> bool:
@@ -38,11 +39,17 @@ class DraftedHop:
         return self._middle if self._middle is not None and self.led else self._verifier
 
     def lead_came(self) -> None:
-        self._leaderless = 0
+        self._count(0)
 
     def tokens_came(self, count: int, *, lead: bool) -> None:
         """`count` verified tokens have come. `lead`: whether there was one before or after them."""
-        self._leaderless = 0 if lead else self._leaderless + count
+        self._count(0 if lead else self._leaderless + count)
+
+    def _count(self, leaderless: int) -> None:
+        led, self._leaderless = self.led, leaderless
+        if self.led != led:
+            # From one tier's step to another's is no step.
+            self._last_step_at = 0.0
 
     def measure_step(self, frames: Sequence[SessionFrame]) -> None:
         """Learn the tier's step from those of the frames that have just come that tell of one."""

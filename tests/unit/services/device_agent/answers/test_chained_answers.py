@@ -279,18 +279,20 @@ async def test_marks_that_make_no_sense_end_the_session(model: TextModel, by: li
     assert answered.origins == ["device"] * 3
 
 
-def test_a_tier_in_the_middle_that_is_left_out_judges_no_more() -> None:
+def test_the_verifier_judges_until_a_tier_in_the_middle_shows_and_when_it_is_left_out() -> None:
     verifier, middle = VerifierProfile(), VerifierProfile()
     hop = DraftedHop(verifier, middle)
+    assert not hop.led and hop.profile is verifier, "the gateway asks the middle where it helps"
+    hop.lead_came()
     assert hop.led and hop.profile is middle
     hop.tokens_came(LEADERLESS_TOKENS - 1, lead=False)
     hop.tokens_came(1, lead=True)
     hop.tokens_came(LEADERLESS_TOKENS - 1, lead=False)
-    assert hop.profile is middle
+    assert hop.led, "it led in between"
     hop.tokens_came(1, lead=False)
     assert not hop.led and hop.profile is verifier
     hop.lead_came()
-    assert hop.led and hop.profile is middle
+    assert hop.profile is middle
 
 
 def test_without_a_tier_in_the_middle_the_verifier_judges() -> None:
