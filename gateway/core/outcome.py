@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.core.access.quota import CHARS_PER_TOKEN
 from gateway.core.streams.usage import Usage
 from gateway.core.types import InferenceRequest
+
+PREDICTION_USED = "used"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,6 +60,16 @@ class Outcome:
         if usage is not None:
             self.prompt_tokens = usage.prompt_tokens or self.prompt_tokens
             self.completion_tokens = usage.completion_tokens or self.completion_tokens
+
+    @property
+    def prediction_details(self) -> Mapping[str, int]:
+        """What the usage tells of a predicted text; nothing where none was used."""
+        if self.prediction != PREDICTION_USED:
+            return {}
+        return {
+            "accepted_prediction_tokens": self.prediction_accepted,
+            "rejected_prediction_tokens": self.prediction_rejected,
+        }
 
     @property
     def used_tokens(self) -> int:

@@ -60,6 +60,12 @@ def read_usage(body: Mapping[str, Any]) -> Usage | None:
     return Usage(prompt, completion) if prompt or completion else None
 
 
+def with_details(usage: Mapping[str, Any], details: Mapping[str, int]) -> dict[str, Any]:
+    """The usage of an answer with these among its `completion_tokens_details`."""
+    known = usage.get("completion_tokens_details") or {}
+    return {**usage, "completion_tokens_details": {**known, **details}}
+
+
 def _count(usage: Mapping[str, Any], name: str) -> int:
     value = usage.get(name)
     if not isinstance(value, int) or isinstance(value, bool):

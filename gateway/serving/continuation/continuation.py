@@ -41,7 +41,7 @@ _SET_HERE = frozenset(
         "max_completion_tokens", "min_tokens", "logprobs", "top_logprobs", "return_token_ids",
         "tools", "tool_choice", "parallel_tool_calls", "response_format", "chat_template",
         "chat_template_kwargs", "add_generation_prompt", "continue_final_message", "documents",
-        "add_special_tokens", "reasoning_effort", "include_reasoning", "tierflow",
+        "add_special_tokens", "reasoning_effort", "include_reasoning", "tierflow", "prediction",
     }
 )  # fmt: skip
 """Fields that a continuation sets itself, or that shaped a prompt whose token ids are known now."""
@@ -79,9 +79,9 @@ class Continuation:
         if part is None or terms is None:
             return None
         fields, began = orjson.loads(request.body), outcome.model
-        shape = StreamShape.of(request.path, fields)
+        shape, details = StreamShape.of(request.path, fields), outcome.prediction_details
         if part.finished:
-            return StreamRest(ending=_events(part, shape).end(counted=part.counted))
+            return StreamRest(ending=_events(part, shape, details).end(counted=part.counted))
         if fields.get("min_tokens") and shape.stops:
             return None
         bound, owed = _bound(request.path, fields), ""
@@ -91,7 +91,7 @@ class Continuation:
                 return None
             owed = text[len(part.text) :]
         if bound is not None and bound <= len(part.ids):
-            return StreamRest(ending=_cut(_events(part, shape), owed))
+            return StreamRest(ending=_cut(_events(part, shape, details), owed))
         rests = [
             _rest(request, fields, part, model, self._room(model, part, bound))
             for model in self._models(request, began, broken)
@@ -99,7 +99,7 @@ class Continuation:
         opened = await self._open(rests, headers, outcome, broken.endpoint.id)
         if not terms.shows_ids:
             sent.rewind(part.ids, part.repeated)
-        events = _events(part, shape, None if outcome.model == began else outcome.model)
+        events = _events(part, shape, details, None if outcome.model == began else outcome.model)
         events.offset += len(owed)
         return StreamRest(opened=_continued(opened, request, events, owed, part.repeated))
 
@@ -249,7 +249,9 @@ def _continued(
     return replace(opened, answer=answer, stream=stream, first=first)
 
 
-def _events(part: SentPart, shape: StreamShape, model: str | None = None) -> ContinuedEvents:
+def _events(
+    part: SentPart, shape: StreamShape, details: Mapping[str, int], model: str | None = None
+) -> ContinuedEvents:
     """`model` where another one goes on than began."""
     return ContinuedEvents(
         head=part.head if model is None else replace(part.head, model=model),
@@ -257,6 +259,7 @@ def _events(part: SentPart, shape: StreamShape, model: str | None = None) -> Con
         prompt_tokens=len(part.prompt_ids),
         tokens=len(part.ids),
         offset=len(part.text or ""),
+        usage_details=details,
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from gateway.core.streams.continuation import AnswerHead
+from gateway.core.streams.usage import with_details
 from gateway.protocol.paths import CHAT
 
 _DONE = b"data: [DONE]\n\n"
@@ -46,13 +47,15 @@ class StreamShape:
 @dataclass(slots=True, kw_only=True)
 class ContinuedEvents:
     """The writer of a stream's further events. `tokens` counts those of the whole answer, `offset`
-    the letters of the answer before the first engine's successor began."""
+    the letters of the answer before the first engine's successor began. `usage_details` go into the
+    usage at the end."""
 
     head: AnswerHead
     shape: StreamShape
     prompt_tokens: int
     tokens: int
     offset: int = 0
+    usage_details: Mapping[str, int] = field(default_factory=dict)
 
     def choice(
         self,
@@ -110,6 +113,8 @@ class ContinuedEvents:
                 "total_tokens": self.prompt_tokens + self.tokens,
                 "completion_tokens": self.tokens,
             }
+            if self.usage_details and not choices:
+                chunk["usage"] = with_details(chunk["usage"], self.usage_details)
         return b"data: " + orjson.dumps(chunk) + b"\n\n"
 
     def _moved(self, logprobs: Mapping[str, Any] | None) -> dict[str, Any] | None:

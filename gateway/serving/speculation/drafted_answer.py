@@ -12,8 +12,9 @@ from gateway.core.ports import Answer, DraftSource
 from gateway.core.streams.answer_stream import AnswerStream
 from gateway.core.streams.event_ids import IDS, PROMPT_IDS, numbers, without_ids
 from gateway.core.streams.sse import EventBuffer, each_event, objects, payload
+from gateway.core.streams.usage import with_details
 from gateway.errors import EngineFailed
-from gateway.serving.speculation.whole_answer import WholeAnswer, with_details
+from gateway.serving.speculation.whole_answer import WholeAnswer
 
 _USAGE = b'"usage":'
 UsageDetails = Callable[[], Mapping[str, int]]

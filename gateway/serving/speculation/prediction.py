@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from gateway.core.outcome import Outcome
+from gateway.core.outcome import PREDICTION_USED, Outcome
 from gateway.core.ports import LeaveDrafts
 from gateway.core.speculation.eligibility import Fields
 from gateway.core.speculation.job import DraftFacts
@@ -13,7 +13,7 @@ from gateway.core.speculation.predicted_text import PredictedText
 from gateway.core.types import Endpoint
 from gateway.errors import GatewayError
 
-USED, NOT_USED = "used", "not-used: "
+NOT_USED = "not-used: "
 TextIds = Callable[[Endpoint, str, str], Awaitable[Sequence[int]]]
 """Gives the token ids of a text at an endpoint, for a model. Raises GatewayError."""
 
@@ -34,7 +34,7 @@ class PredictedRequest:
         if not self._text:
             self.unused("empty")
             return None
-        self._outcome.prediction = USED
+        self._outcome.prediction = PREDICTION_USED
         ids = self._text_ids(endpoint, str(fields.get("model") or ""), self._text)
         self._source = PredictionSource(ids, facts, self._outcome)
         return self._source
@@ -87,18 +87,16 @@ class PredictionSource:
             # A step's tokens come in one event, which is all that is counted without usage.
             outcome = self._outcome
             outcome.completion_tokens = max(outcome.completion_tokens, self._tokens)
-            if self._predicted is not None:
-                outcome.prediction_accepted = self._predicted.accepted
-                outcome.prediction_rejected = self._predicted.rejected
+            self._note()
 
     def usage_details(self) -> Mapping[str, int]:
-        predicted = self._predicted
-        if predicted is None:
-            return {"accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0}
-        return {
-            "accepted_prediction_tokens": predicted.accepted,
-            "rejected_prediction_tokens": predicted.rejected,
-        }
+        self._note()
+        return self._outcome.prediction_details
+
+    def _note(self) -> None:
+        if self._predicted is not None:
+            self._outcome.prediction_accepted = self._predicted.accepted
+            self._outcome.prediction_rejected = self._predicted.rejected
 
     async def _fetch(self, fetching: Awaitable[Sequence[int]]) -> None:
         try:

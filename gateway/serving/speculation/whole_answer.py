@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from gateway.core.streams.chat_answer import read_choices
+from gateway.core.streams.usage import with_details
 from gateway.protocol.paths import CHAT
 from gateway.serving.chat.message_parts import JoinedParts, parts_of
 
@@ -121,9 +122,3 @@ class WholeAnswer:
             said = {"text": text, "logprobs": self._logprobs, **self._ends}
             said |= {"token_ids": ids, **prompt}
         return {"index": 0, **said, "routed_experts": None}
-
-
-def with_details(usage: Mapping[str, Any], details: Mapping[str, int]) -> dict[str, Any]:
-    """The usage of an answer with these among its `completion_tokens_details`."""
-    known = usage.get("completion_tokens_details") or {}
-    return {**usage, "completion_tokens_details": {**known, **details}}

@@ -1,4 +1,4 @@
-"""A gateway in front of an engine that takes drafts."""
+"""Gateways in front of an engine that takes drafts."""
 
 from __future__ import annotations
 
@@ -7,26 +7,22 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.integration.predictions.predicting import Asker
-from tests.reference_verifier.client import SECRET, Verifier, http
-from tests.servers import eventually, start_gateway
+from tests.integration.predictions.predicting import Asker, start_asker
+from tests.reference_verifier.client import Verifier
 
 
 @pytest.fixture(scope="package")
 def asker(racing_engine: Verifier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
-    pool = {
-        "tier": "cloud",
-        "endpoints": [racing_engine.url],
-        "mailboxes": [f"127.0.0.1:{racing_engine.mailbox}"],
-        "mailbox_secret": SECRET,
-    }
     with ExitStack() as stack:
-        gateway = start_gateway({"pools": {"cloud": pool}}, tmp_path_factory.mktemp("predictions"))
-        stack.callback(gateway.stop)
+        yield start_asker(racing_engine, tmp_path_factory.mktemp("predictions"), stack)
 
-        def ready() -> bool:
-            found = http.get(gateway.url + "/ready").json()
-            return bool(found["ready"]) and not found["conditions"]
 
-        eventually(ready, "the engine is ready, and its mailbox connected")
-        yield Asker(gateway, racing_engine)
+@pytest.fixture(scope="package")
+def lookup_asker(
+    racing_engine: Verifier, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Asker]:
+    """Of a gateway that draws drafts out of the prompts."""
+    with ExitStack() as stack:
+        adaptive = {"from_prompt": "adaptive"}
+        folder = tmp_path_factory.mktemp("lookups")
+        yield start_asker(racing_engine, folder, stack, predictions=adaptive)

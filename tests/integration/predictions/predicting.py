@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.reference_verifier.client import MailboxClient, Verifier, http
-from tests.servers import Server
+from tests.reference_verifier.client import SECRET, MailboxClient, Verifier, http
+from tests.servers import Server, eventually, start_gateway
 
 
 @dataclass
@@ -76,6 +78,29 @@ class Asker:
     def counts(self) -> dict[str, int]:
         with MailboxClient(self.engine.mailbox) as mailbox:
             return mailbox.counts()
+
+
+def start_asker(
+    engine: Verifier, folder: Path, stack: ExitStack, *, urls: Sequence[str] = (), **settings: Any
+) -> Asker:
+    """Of a gateway with an endpoint for each of `urls`, behind all of which stands the engine; the
+    engine itself where there are none."""
+    endpoints = list(urls) or [engine.url]
+    pool = {
+        "tier": "cloud",
+        "endpoints": endpoints,
+        "mailboxes": [f"127.0.0.1:{engine.mailbox}"] * len(endpoints),
+        "mailbox_secret": SECRET,
+    }
+    gateway = start_gateway({"pools": {"cloud": pool}, **settings}, folder)
+    stack.callback(gateway.stop)
+
+    def ready() -> bool:
+        found = http.get(gateway.url + "/ready").json()
+        return bool(found["ready"]) and not found["conditions"]
+
+    eventually(ready, "the endpoints are ready, and their mailboxes connected")
+    return Asker(gateway, engine)
 
 
 def _content(choice: dict[str, Any]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
 
+from loadtest.prediction.workload import edit_question
 from tests.integration.predictions.predicting import Asker, predicting
 
 pytestmark = [pytest.mark.integration, pytest.mark.engine("verifier")]
@@ -62,6 +64,18 @@ def test_a_right_prediction_saves_most_of_the_steps(asker: Asker, path: str, str
     before = asker.counts()["accepted"]
     asker.ask(path, **asked, **predicting(text))
     assert asker.counts()["accepted"] - before > LENGTH / 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_quotes_its_prompt_is_the_same_with_drafts_out_of_it(
+    asker: Asker, lookup_asker: Asker, stream: bool
+) -> None:
+    random = Random(5)
+    for _ in range(4):
+        messages = [{"role": "user", "content": edit_question(random)}]
+        asked = {"messages": messages, **LONG, "stream": stream}
+        assert lookup_asker.ask(CHAT, **asked).said == asker.ask(CHAT, **asked).said
+    assert lookup_asker.gateway.metric("tierflow_prompt_lookup_tokens_total") > 0
 
 
 @pytest.mark.parametrize("path", [CHAT, COMPLETIONS])

@@ -119,6 +119,16 @@ async def test_another_engine_gets_what_was_sent_and_goes_on_from_there() -> Non
     place.assert_nothing_left_open()
 
 
+async def test_an_engine_that_goes_on_does_not_get_the_predicted_text() -> None:
+    """It knows no such field, and may refuse what it does not know."""
+    begun: list[Piece] = [opening(), chatted(5, "It "), broken()]
+    rest = [completed(6, "is", "stop"), DONE]
+    place = rig({"edge:1": one_after_another(begun), "edge:2": one_after_another(rest)})
+    sink = await place.ask(asked(prediction={"type": "content", "content": "It is"}))
+    assert text(sink.body) == "It is" and sink.failure is None
+    assert "prediction" not in json.loads(place.server.calls[-1][2])
+
+
 async def test_where_every_engine_breaks_behind_the_opening_one_goes_on_when_it_is_well() -> None:
     begun: list[Piece] = [opening(), broken()]
     rest = [completed(5, "a"), completed(6, "b", "stop"), DONE]
