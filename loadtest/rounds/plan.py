@@ -56,19 +56,19 @@ class RoundsPlan:
 
 FULL = RoundsPlan(
     steps_ms=(0, 25),
-    contexts=(100, 400, 900),
+    contexts=(100, 900),
     acceptances=(0.3, 0.8, 0.95),
-    round_trips_ms=(0, 5, 20),
-    most_drafts=(4, 8),
+    round_trips_ms=(0, 20),
+    most_drafts=(8,),
     warm_up=1,
-    repetitions=3,
+    repetitions=4,
 )
 QUICK = RoundsPlan(
     steps_ms=(0, 25),
-    contexts=(100, 900),
+    contexts=(100,),
     acceptances=(0.3, 0.95),
     round_trips_ms=(0, 20),
     most_drafts=(8,),
-    warm_up=2,
-    repetitions=3,
+    warm_up=1,
+    repetitions=2,
 )

@@ -142,7 +142,7 @@ QUICK = TiersPlan(
         Phase(
             name="real steps",
             cells=[
-                cell(TABLE, 0, NEAR_WAYS, seconds=8.0, least=8),
+                cell(LONG, 0, NEAR_WAYS, seconds=6.0, least=8),
                 cell(LONG, 20, QUICK_WAYS, seconds=12.0, least=6),
                 cell(LONG, 50, QUICK_WAYS, seconds=14.0, least=6),
             ],

@@ -26,10 +26,10 @@ SPOILED_ROUND_TRIP_MS = 50
 
 
 def figures(results: Sequence[WayResult]) -> dict[str, float | None]:
-    """Exactly KEYS: two tiers on questions of all kinds and three on those with long answers, at
-    real steps, the device's drafts spoiled at emulated ones; mismatches are of all."""
+    """Exactly KEYS: two and three tiers on questions with long answers, at real steps; the device's
+    drafts spoiled, at emulated ones; mismatches are of all."""
     three = with_device("edge-cloud")
-    two = at(results, TABLE, 0, with_device("edge"))
+    two = at(results, LONG, 0, with_device("edge"))
     spoiled = at(
         results, SPOILED, SPOILED_ROUND_TRIP_MS, with_device("edge-cloud", A80), emulated=True
     )

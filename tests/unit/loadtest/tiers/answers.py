@@ -74,7 +74,7 @@ def results() -> list[WayResult]:
     spoiled = cell(SPOILED, 50, [CLOUD_ONLY, EDGE_CLOUD, *FAR_SPOILED])
     emulated = Phase(name=EMULATED, cells=[spoiled], steps_ms={"cloud": 25.0})
     return [
-        *compared(cell(TABLE, 0, NEAR)),
+        *compared(cell(LONG, 0, NEAR)),
         *compared(cell(TABLE, 20, NATURAL_WAYS), slow),
         *compared(cell(LONG, 20, NATURAL_WAYS), slow),
         *compared(cell(LONG, 50, NATURAL_WAYS)),

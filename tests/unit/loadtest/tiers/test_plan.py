@@ -1,6 +1,6 @@
 import pytest
 
-from loadtest.tiers.plan import FULL, LONG, QUICK, SPOILED, TABLE, TiersPlan
+from loadtest.tiers.plan import FULL, LONG, QUICK, SPOILED, TiersPlan
 from loadtest.tiers.ways import ACCEPTANCES, MODELS, NATURAL, verifier_of
 
 
@@ -24,7 +24,7 @@ def test_every_way_can_be_asked(plan: TiersPlan) -> None:
 @pytest.mark.parametrize("plan", [FULL, QUICK])
 def test_the_figures_of_real_steps_are_measured(plan: TiersPlan) -> None:
     cells = {(cell.kind, cell.round_trip_ms) for cell in plan.phases[0].cells}
-    assert {(TABLE, 0), (LONG, 20), (LONG, 50)} <= cells
+    assert {(LONG, 0), (LONG, 20), (LONG, 50)} <= cells
     assert not plan.phases[0].steps_ms
 
 
