@@ -138,13 +138,16 @@ class Verifier(Protocol):
 
     `open` returns when the engine has accepted the job, which is a round trip later: `early` gives
     the way to leave drafts for a session until then, where they can already be there when the
-    engine begins (None: nowhere but with the answer that is opened). All but `facts` and `early`
-    raise UpstreamError when the engine failed, InvalidRequest when it refused what it was given.
+    engine begins (None: nowhere but with the answer that is opened). Where it `takes_messages`, a
+    job may have these in place of a prompt, and needs no `tokenize` first. All that wait raise
+    UpstreamError when the engine failed, InvalidRequest when it refused what it was given.
     """
 
     def facts(self, endpoint: Endpoint) -> DraftFacts: ...
 
     def early(self, endpoint: Endpoint, session: str) -> LeaveDrafts | None: ...
+
+    def takes_messages(self, endpoint: Endpoint) -> bool: ...
 
     async def tokenize(
         self, endpoint: Endpoint, model: str, messages: Sequence[Mapping[str, Any]]

@@ -75,7 +75,7 @@ class SpeculatingEngine:
         return answer_ids(body["prompt"], body["max_tokens"]), "length", None
 
     def further_routes(self) -> list[web.RouteDef]:
-        return []
+        return [web.post("/v1/chat/completions", self._complete)]
 
     def written(self, before: list[int], ids: list[int]) -> str:
         """What `ids` add to the text of `before`."""
@@ -168,6 +168,9 @@ class SpeculatingEngine:
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.bodies.append(body)
+        if "messages" in body:
+            body["prompt"] = self.encode("".join(m["content"] for m in body["messages"]))
+            body.setdefault("max_tokens", MAX_MODEL_LEN - len(body["prompt"]))
         if isinstance(body["prompt"][0], list):
             return await self._round(body["prompt"], request)
         if self.refuses is not None:
@@ -224,11 +227,13 @@ class SpeculatingEngine:
             text = self.written(truth[:done], ids)
             done += len(ids)
             reason = end if done == wanted else None
-            choice = {"index": 0, "text": text, "token_ids": ids, "finish_reason": reason}
+            choice = {"index": 0, "token_ids": ids, "finish_reason": reason}
+            choice |= {"delta": {"content": text}} if "messages" in body else {"text": text}
             choice |= {"stop_reason": stop} if reason else {}
+            event: dict[str, Any] = {"choices": [choice]}
             if len(ids) == done:
-                choice["prompt_token_ids"] = body["prompt"]
-            await _send(response, {"choices": [choice]})
+                (event if "messages" in body else choice)["prompt_token_ids"] = body["prompt"]
+            await _send(response, event)
             if self.breaks_after is not None and done >= self.breaks_after:
                 self.refuses = 503 if self.breaks_for_good else None
                 assert request.transport is not None

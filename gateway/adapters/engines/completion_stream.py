@@ -1,30 +1,36 @@
-"""Reads the token ids out of an engine's /v1/completions stream."""
+"""Reads the token ids out of an engine's stream: of a completion, or of a chat."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
-from gateway.adapters.engines.dialects import VLLM, Dialect
+from gateway.adapters.engines.dialects import VLLM, Dialect, checked_ids
 from gateway.core.ports import Answer
 from gateway.core.speculation.job import Batch
 from gateway.core.streams.answer_stream import AnswerStream
 from gateway.core.streams.sse import objects
 from gateway.core.streams.usage import read_usage
 from gateway.core.upstream_errors import engine_failed
-from gateway.protocol.paths import COMPLETIONS
+from gateway.protocol.paths import CHAT, COMPLETIONS
 
 
 class CompletionStream:
     """A stream of token ids from an engine. `read` gives a batch per event that holds ids or an
-    end; `usage` is what the engine counted."""
+    end; `usage` is what the engine counted. `path` is what was asked for; the first batch of a chat
+    tells the prompt's ids, too."""
 
-    def __init__(self, answer: Answer, endpoint_id: str, dialect: Dialect = VLLM) -> None:
+    def __init__(
+        self, answer: Answer, endpoint_id: str, dialect: Dialect = VLLM, path: str = COMPLETIONS
+    ) -> None:
         self._answer = answer
         self._dialect = dialect
         self._count = 0
         self._endpoint = endpoint_id
-        self._stream = AnswerStream(COMPLETIONS, endpoint_id)
+        self._stream = AnswerStream(path, endpoint_id)
+        self._chat = path == CHAT
+        self._prompt: Sequence[int] = ()
         self._ready: deque[Batch] = deque()
         self.usage: tuple[int, int] | None = None
 
@@ -48,8 +54,10 @@ class CompletionStream:
         try:
             if (usage := read_usage(event)) and usage.prompt_tokens:
                 self.usage = (usage.prompt_tokens, usage.completion_tokens)
+            if self._chat and (prompt := event.get("prompt_token_ids")):
+                self._prompt = checked_ids(prompt)
             for choice in event["choices"]:
-                ids = list(self._dialect.ids(choice))
+                ids = [] if self._opens(choice) else list(self._dialect.ids(choice))
                 self._count += len(ids)
                 self._choice(ids, choice)
             if self._dialect.generated(event) not in (None, self._count):
@@ -60,15 +68,21 @@ class CompletionStream:
                 "sent an event without the ids of its tokens; it must know return_token_ids",
             ) from error
 
-    def _choice(self, ids: list[int], choice: dict[str, object]) -> None:
+    def _opens(self, choice: dict[str, Any]) -> bool:
+        """Whether it is the event before a chat's first token, which only names the role."""
+        return self._chat and "role" in choice["delta"] and not choice.get("token_ids")
+
+    def _choice(self, ids: list[int], choice: dict[str, Any]) -> None:
         reason, stop = choice.get("finish_reason"), choice.get("stop_reason")
-        text = choice.get("text")
+        text = choice["delta"].get("content") if self._chat else choice.get("text")
         if ids or reason or text:
+            prompt, self._prompt = self._prompt, ()
             self._ready.append(
                 Batch(
                     ids=ids,
                     reason=reason if isinstance(reason, str) else None,
                     stop=stop if isinstance(stop, str | int) else None,
                     text=text if isinstance(text, str) else "",
+                    prompt=prompt,
                 )
             )

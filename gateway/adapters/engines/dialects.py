@@ -37,15 +37,16 @@ class Dialect:
 
 
 def _ids_of_vllm(choice: Mapping[str, Any]) -> Sequence[int]:
-    return _checked(choice["token_ids"] or [])
+    return checked_ids(choice["token_ids"] or [])
 
 
 def _ids_of_llama_cpp(choice: Mapping[str, Any]) -> Sequence[int]:
     logprobs = choice["logprobs"]
-    return _checked([token["id"] for token in logprobs["content"]] if logprobs else [])
+    return checked_ids([token["id"] for token in logprobs["content"]] if logprobs else [])
 
 
-def _checked(ids: Any) -> Sequence[int]:
+def checked_ids(ids: Any) -> Sequence[int]:
+    """Raises ValueError where these are no ids of tokens."""
     if token_ids(ids) != ids:
         raise ValueError("no ids of tokens")
     found: Sequence[int] = ids

@@ -59,6 +59,9 @@ class StatelessVerifier:
     def early(self, endpoint: Endpoint, session: str) -> LeaveDrafts | None:
         return self._engines.early(endpoint, session)
 
+    def takes_messages(self, endpoint: Endpoint) -> bool:
+        return self._engines.takes_messages(endpoint)
+
     async def tokenize(
         self, endpoint: Endpoint, model: str, messages: Sequence[Mapping[str, Any]]
     ) -> list[int]:

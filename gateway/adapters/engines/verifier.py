@@ -16,7 +16,7 @@ from gateway.core.ports import LeaveDrafts, ModelServer, Verification
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.types import Endpoint
 from gateway.core.upstream_errors import engine_failed
-from gateway.protocol.paths import COMPLETIONS, DETOKENIZE, TOKENIZE
+from gateway.protocol.paths import CHAT, COMPLETIONS, DETOKENIZE, TOKENIZE
 
 
 class EngineVerifier:
@@ -35,6 +35,10 @@ class EngineVerifier:
     def early(self, endpoint: Endpoint, session: str) -> LeaveDrafts | None:
         mailbox = self._mailboxes.get(endpoint.id)
         return partial(mailbox.put, session) if mailbox is not None else None
+
+    def takes_messages(self, endpoint: Endpoint) -> bool:
+        """Our own engines tell the ids that messages became; of others that is not known."""
+        return self.has_mailbox(endpoint)
 
     def has_mailbox(self, endpoint: Endpoint) -> bool:
         """Whether the endpoint has one, connected or not."""
@@ -75,15 +79,16 @@ class EngineVerifier:
         body: dict[str, Any] = {
             **job.sampling,
             "model": job.model,
-            "prompt": job.prompt,
             "stream": True,
             "stream_options": {"include_usage": True},
             **dialect.fields,
         }
         if mailbox is not None:
             body["vllm_xargs"] = {"draft_session": job.session}
-        answer = await ask(self._server, endpoint, COMPLETIONS, body)
-        stream = CompletionStream(answer, endpoint.id, dialect)
+        path = CHAT if job.messages else COMPLETIONS
+        body |= {"messages": job.messages} if job.messages else {"prompt": job.prompt}
+        answer = await ask(self._server, endpoint, path, body)
+        stream = CompletionStream(answer, endpoint.id, dialect, path)
         return EngineVerification(stream, job.session, mailbox)
 
 

@@ -11,12 +11,14 @@ from typing import Any, Literal
 class Job:
     """An answer that an engine is asked for. `session` names the drafts that belong to it: hex
     digits that nobody can guess. `prompt` are token ids; `sampling` are fields of the OpenAI API,
-    those alone that the device has set."""
+    those alone that the device has set. `messages`, as in a chat, stand for a prompt whose ids
+    nobody knows yet, at verifiers that take them."""
 
     session: str
     model: str
     prompt: Sequence[int]
     sampling: Mapping[str, Any] = field(default_factory=dict)
+    messages: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,8 @@ class Batch:
     `reason` is the OpenAI finish reason, `stop` the stop text that ended it, or the id of the
     token. `text` is what the engine has decoded by now: a letter whose bytes span two tokens comes
     with the second. `writers`, only of an answer for which several tiers draft: who wrote each id
-    first, as a place in the chain.
+    first, as a place in the chain. `prompt`, only of the first one for a job with messages: the ids
+    that these became.
     """
 
     ids: Sequence[int]
@@ -34,6 +37,7 @@ class Batch:
     stop: str | int | None = None
     text: str = ""
     writers: Sequence[int] = ()
+    prompt: Sequence[int] = ()
 
 
 LARGEST_SEED = 2**63 - 1

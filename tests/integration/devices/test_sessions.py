@@ -21,7 +21,6 @@ from tests.integration.devices.device_gateway import (
     tokenizer,
 )
 from tests.integration.speculating_engine import (
-    MAX_MODEL_LEN,
     PER_STEP,
     SECRET,
     SpeculatingEngine,
@@ -52,9 +51,12 @@ async def test_messages_become_ids_at_the_engine(
     async with connected(gateway.url) as device:
         await device.put(wire.Open(s=1, tier="cloud", tokenizer=tokenizer(), messages=messages))
         assert (await device.expect(wire.Opened)).prompt == [97, 98, 99]
+        ids = (await device.expect(wire.Tokens)).i
+        assert ids == answer_ids([97, 98, 99], len(ids))
         await device.put(wire.Cancel(1))
         assert (await device.until(wire.Done)).reason == "cancelled"
-    assert engine.bodies[0]["max_tokens"] == MAX_MODEL_LEN - 3
+    (asked,) = engine.bodies
+    assert asked["messages"] == messages, "the engine makes the prompt, which saves a round trip"
 
 
 async def test_drafts_that_are_right_save_steps_and_are_counted(

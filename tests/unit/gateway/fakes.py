@@ -346,7 +346,7 @@ class FakeVerifier:
         self.tokenized: list[str] = []
         self.made: list[FakeVerification] = []
         self.takes_drafts = True
-        self.takes_early = False
+        self.takes_early = self.makes_prompts = False
         self.early_drafts: list[DraftRun] = []
         self.accepting = asyncio.Event()
         self.accepting.set()
@@ -369,6 +369,9 @@ class FakeVerifier:
             return True
 
         return leave
+
+    def takes_messages(self, endpoint: Endpoint) -> bool:
+        return self.makes_prompts
 
     async def tokenize(
         self, endpoint: Endpoint, model: str, messages: Sequence[Mapping[str, Any]]

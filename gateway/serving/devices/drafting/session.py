@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import msgspec
 
@@ -15,13 +14,12 @@ from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, SessionTelemetry, Verification
 from gateway.core.privacy import PrivacyTerms
 from gateway.core.routing.routing import Choice
-from gateway.core.speculation.job import DraftFacts, Job, sampling_of_rest
+from gateway.core.speculation.job import Batch, DraftFacts, Job
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import SessionState
-from gateway.core.streams.stop_texts import StopScanner
 from gateway.core.tier import Tier
 from gateway.core.types import Caller, InferenceRequest
-from gateway.core.upstream_errors import continuation_refused
+from gateway.core.upstream_errors import continuation_refused, engine_failed
 from gateway.errors import GatewayError, InvalidRequest, UpstreamError, error_place
 from gateway.protocol.device_link.speculation import Draft, Open
 from gateway.protocol.headers import harmless_id
@@ -31,6 +29,7 @@ from gateway.serving.chain.chains import Chains, ChainWish
 from gateway.serving.chain.verification import ChainVerification
 from gateway.serving.devices.drafting.drafts import DraftForwarder
 from gateway.serving.devices.drafting.reply import SessionReply
+from gateway.serving.devices.drafting.session_jobs import SessionJobs
 from gateway.serving.devices.drafting.verified_tokens import AnswerEnd, TokenRelay
 from gateway.serving.devices.outbox import Outbox
 from gateway.serving.requests.admission import Admission
@@ -43,11 +42,7 @@ from gateway.serving.requests.attempts import (
 from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_kind
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout, first_wait
 from gateway.serving.requests.resumptions import Resumptions
-from gateway.serving.requests.verifiers import VerifierEndpoints, room_for_answer
-
-INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
-MAX_LETTER_TOKENS = 4
-"""A letter has at most four bytes, and a token at least one."""
+from gateway.serving.requests.verifiers import VerifierEndpoints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +108,9 @@ class DraftingSession:
             idle_s=deps.timeouts.idle_s,
             telemetry=deps.telemetry,
             requests=deps.verifiers.telemetry,
+        )
+        self._jobs = SessionJobs(
+            frame=frame, state=state, verifier=deps.verifiers.verifier, relay=self._relay
         )
 
     def count_received(self, size: int) -> None:
@@ -211,6 +209,8 @@ class DraftingSession:
                     if (verification := await self._open(slot)) is None:
                         return
                     first = await verification.read()
+                    if not self._state.prompt:
+                        self._learn_prompt(slot, verification, first)
                 note_first_bytes(self._outcome.request, engine, self._deps.clock.now())
                 if first is not None and first.ids:
                     self._outcome.request.resumptions += resumptions.went_on()
@@ -224,37 +224,42 @@ class DraftingSession:
 
     async def _open(self, slot: EndpointSlot) -> Verification | None:
         """Start the answer at the endpoint, or go on with it there; None where it is complete."""
-        choice, frame, state = slot.choice, self._frame, self._state
+        choice, state = slot.choice, self._state
         verifier, endpoint = self._deps.verifiers.verifier, choice.state.endpoint
-        if frame.messages and not state.prompt:
-            state.prompt = await verifier.tokenize(endpoint, choice.model, frame.messages)
-        facts = verifier.facts(endpoint)
-        state.vocabulary = facts.vocabulary
-        self._check_ids(facts.vocabulary)
+        await self._jobs.prepare(choice)
         try:
-            sampling = await self._sampling(choice)
-            if sampling.get("max_tokens") == 0:
+            job = await self._jobs.job(choice, self._deps.new_id())
+            if job is None:
                 self._relay.end = AnswerEnd("length")
                 return None
-            job = Job(
-                session=self._deps.new_id(),
-                model=choice.model,
-                prompt=[*state.prompt, *state.verified],
-                sampling=sampling,
-            )
-            verification = await self._start(slot, job, facts)
+            verification = await self._start(slot, job, verifier.facts(endpoint))
         except InvalidRequest as error:
             if state.resumed_at:
                 raise continuation_refused(endpoint.id) from error
             raise
-        self._reply.opened(
-            model=choice.model,
-            endpoint=endpoint.id,
-            per_step=_per_step(verification, facts),
-            prompt=state.prompt if frame.messages else (),
-        )
+        if state.prompt:
+            self._opened(slot, verification)
         self._drafts.connect(verification.draft)
         return verification
+
+    def _learn_prompt(
+        self, slot: EndpointSlot, verification: Verification, first: Batch | None
+    ) -> None:
+        """From the first batch for messages. Raises UpstreamError."""
+        if first is None or not first.prompt:
+            endpoint = slot.choice.state.endpoint.id
+            raise engine_failed(endpoint, "sent no ids of the prompt that the messages became")
+        self._state.prompt = first.prompt
+        self._opened(slot, verification)
+
+    def _opened(self, slot: EndpointSlot, verification: Verification) -> None:
+        choice, verifier = slot.choice, self._deps.verifiers.verifier
+        self._reply.opened(
+            model=choice.model,
+            endpoint=choice.state.endpoint.id,
+            per_step=_per_step(verification, verifier.facts(choice.state.endpoint)),
+            prompt=self._state.prompt if self._frame.messages else (),
+        )
 
     async def _start(self, slot: EndpointSlot, job: Job, facts: DraftFacts) -> Verification:
         """The answer at the endpoint; with tiers in the middle, which begin before it has
@@ -286,45 +291,6 @@ class DraftingSession:
         answer.connect(last)
         chain.connect(last.draft, facts.vocabulary)
         return answer
-
-    def _check_ids(self, vocabulary: int | None) -> None:
-        """Raises InvalidRequest for ids that the model does not have; None: it is not known which
-        it has."""
-        for name, ids in (("prompt", self._frame.prompt), ("verified", self._frame.verified)):
-            if vocabulary is not None and ids and max(ids) >= vocabulary:
-                raise InvalidRequest(
-                    f"{name}: token ids must be below {vocabulary}, the vocabulary's size",
-                    param=name,
-                    code="bad_open",
-                )
-
-    async def _sampling(self, choice: Choice) -> dict[str, Any]:
-        """For what is left of the answer: with the longest that fits into the context, where the
-        device set no limit. No engine finds a stop text that another began, so from the first
-        break on they are looked for here."""
-        state = self._state
-        sampling = sampling_of_rest(state.sampling, len(state.verified))
-        room = room_for_answer(choice, len(state.prompt) + len(state.verified))
-        if room is not None:
-            sampling.setdefault("max_tokens", room)
-        if state.verified and (stops := sampling.pop("stop", None)):
-            self._relay.scanner = StopScanner(stops=stops)
-            self._relay.scanner.feed(await self._end_of_text(choice, max(map(len, stops)) - 1))
-        return sampling
-
-    async def _end_of_text(self, choice: Choice, size: int) -> str:
-        """The last `size` letters of the text so far, in which a stop text may have begun."""
-        verifier, endpoint = self._deps.verifiers.verifier, choice.state.endpoint
-        if size == 0:
-            return ""
-        ids = self._state.verified[-MAX_LETTER_TOKENS * (size + 1) :]
-        try:
-            text = await verifier.detokenize(endpoint, choice.model, ids)
-        except InvalidRequest:
-            # An engine that can't tell it: to lose the answer would be worse.
-            return ""
-        # A letter that is not complete yet comes with the tokens that complete it.
-        return text.rstrip(INCOMPLETE)[-size:]
 
 
 def _per_step(verification: Verification, facts: DraftFacts) -> int:

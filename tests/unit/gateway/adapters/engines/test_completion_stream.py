@@ -8,6 +8,7 @@ from gateway.adapters.engines.completion_stream import CompletionStream
 from gateway.adapters.engines.dialects import LLAMA_CPP
 from gateway.core.speculation.job import Batch
 from gateway.errors import EngineFailed
+from gateway.protocol.paths import CHAT
 from tests.unit.gateway.fakes import FakeAnswer, Piece
 
 pytestmark = pytest.mark.anyio
@@ -95,3 +96,26 @@ async def test_what_is_no_answer_is_a_failure_that_quotes_nothing(
         await batches(stream(*pieces))
     assert caught.value.code == code
     assert "secret" not in caught.value.message
+
+
+CHAT_EVENTS = (
+    b'data: {"prompt_token_ids":[1,2],"choices":[{"delta":{"role":"assistant","content":""},'
+    b'"finish_reason":null}]}\n\n'
+    b'data: {"choices":[{"delta":{"content":"a"},"token_ids":[5],"finish_reason":null}]}\n\n'
+    b'data: {"choices":[{"delta":{"content":"b"},"token_ids":[6],"finish_reason":"stop"}]}\n\n'
+    b"data: [DONE]\n\n"
+)
+
+
+async def test_the_first_batch_of_a_chat_tells_the_prompt() -> None:
+    read = CompletionStream(FakeAnswer([CHAT_EVENTS]), "edge:1", path=CHAT)
+    assert await batches(read) == [
+        Batch(ids=[5], text="a", prompt=[1, 2]),
+        Batch(ids=[6], reason="stop", text="b"),
+    ]
+
+
+async def test_a_chat_without_ids_is_an_engines_failure() -> None:
+    event = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":null}]}\n\n'
+    with pytest.raises(EngineFailed, match="return_token_ids"):
+        await batches(CompletionStream(FakeAnswer([event]), "edge:1", path=CHAT))

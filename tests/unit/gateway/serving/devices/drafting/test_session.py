@@ -276,3 +276,42 @@ async def test_a_session_that_ends_leaves_its_place_to_a_request_that_waits() ->
     await asyncio.sleep(0)
     await finished(rig, opening())
     assert await asyncio.wait_for(waiting, 5) is edge
+
+
+async def test_an_engine_that_takes_messages_makes_the_prompt_itself() -> None:
+    first = Batch(ids=[5, 6], prompt=[97, 98])
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [first, *ANSWER[1:]]})
+    rig.verifier.makes_prompts = True
+    messages = [{"role": "user", "content": "ab"}]
+    link = await finished(rig, opening(prompt=[], messages=messages))
+    assert link.sent[1] == wire.Opened(
+        s=1, model="rill-edge", endpoint="edge:1", per_step=8, prompt=[97, 98]
+    )
+    assert [frame.i for frame in link.of(wire.Tokens)] == [[5, 6], [7]]
+    assert link.of(wire.Done)[0].prompt_tokens == 2
+    (job,) = rig.verifier.jobs
+    assert (job.messages, job.prompt) == (messages, [])
+    assert not rig.verifier.tokenized
+
+
+async def test_an_answer_to_messages_goes_on_elsewhere_from_the_prompt_that_they_became() -> None:
+    begun: list[VerifiedPiece] = [Batch(ids=[5, 6], prompt=[97, 98]), broken()]
+    scripts = iter([begun, ANSWER[1:]])
+    rig = DeviceRig(
+        [state("edge:1"), state("edge:2")],
+        dict.fromkeys(("edge:1", "edge:2"), lambda: next(scripts)),
+    )
+    rig.verifier.makes_prompts = True
+    link = await finished(rig, opening(prompt=[], messages=[{"role": "user", "content": "ab"}]))
+    assert [frame.i for frame in link.of(wire.Tokens)] == [[5, 6], [7]]
+    first, second = rig.verifier.jobs
+    assert (first.prompt, second.prompt) == ([], [97, 98, 5, 6])
+    assert first.messages and not second.messages
+
+
+async def test_an_engine_that_tells_no_prompt_has_failed() -> None:
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: ANSWER})
+    rig.verifier.makes_prompts = True
+    link = await finished(rig, opening(prompt=[], messages=[{"role": "user", "content": "ab"}]))
+    (error,) = link.of(wire.Error)
+    assert error.fatal and "prompt" in error.message
