@@ -31,12 +31,14 @@ GREEN, VIOLET = "#1a7f37", "#8250df"
 """Further colours, where a plot has more lines."""
 
 
-def panels(count: int, *, width: float = 4.2, height: float = 3.4) -> tuple[Figure, list[Axes]]:
-    """A row of axes with light grids; sizes in inches per panel."""
+def panels(
+    count: int, *, width: float = 4.2, height: float = 3.4, rows: int = 1
+) -> tuple[Figure, list[Axes]]:
+    """Axes with light grids, `count` in each of the rows; sizes in inches per panel."""
     figure, grid = pyplot.subplots(
-        1, count, figsize=(width * count, height), squeeze=False, layout="constrained"
+        rows, count, figsize=(width * count, height * rows), squeeze=False, layout="constrained"
     )
-    row = list(grid[0])
+    row = list(grid.flat)
     for axes in row:
         axes.grid(True, alpha=0.25, linewidth=0.6)
         axes.set_axisbelow(True)

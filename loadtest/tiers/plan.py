@@ -122,6 +122,7 @@ FULL = TiersPlan(
             name=EMULATED,
             cells=[
                 cell(TABLE, 0, NEAR_WAYS, seconds=20.0, least=24),
+                cell(LONG, 0, NEAR_WAYS, seconds=15.0, least=10),
                 cell(TABLE, 20, FAR_WAYS, seconds=50.0, least=24),
                 cell(LONG, 20, FAR_WAYS, seconds=45.0, least=8),
                 cell(TABLE, 50, FAR_WAYS, seconds=55.0, least=24),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.axes import Axes
+
 from loadtest.measure.plots import (
     ACCENT,
     BASELINE,
@@ -16,42 +18,61 @@ from loadtest.measure.plots import (
     save,
 )
 from loadtest.tiers.comparisons import WayResult, at
-from loadtest.tiers.plan import DRAFTERS, SPOILED, SPOILED_GOAL, TABLE
+from loadtest.tiers.plan import DRAFTERS, LONG, SPOILED, SPOILED_GOAL, TABLE
 from loadtest.tiers.ways import EDGE_CLOUD, Way
 
+BAR = 0.4
 COLOURS = {"device-cloud": ACCENT, "device-edge-cloud": CANDIDATE}
 
 
 def plot_speeds(results: Sequence[WayResult], path: Path) -> Path:
-    """Tokens per second by way, a panel for each round trip and each kind of steps."""
+    """Tokens per second by way: a row for each kind of steps, a panel for each round trip."""
     groups: dict[tuple[str, int], list[WayResult]] = {}
     for result in results:
-        if result.cell.kind == TABLE:
+        if result.cell.kind in (TABLE, LONG) and result.way.name != "device only":
             key = (result.phase.name, result.cell.round_trip_ms)
             groups.setdefault(key, []).append(result)
-    figure, row = panels(len(groups), width=4.0, height=3.6)
-    for axes, ((phase, _), group) in zip(row, groups.items(), strict=True):
-        shown = [result for result in group if result.way.name != "device only"]
-        places = range(len(shown))
-        speeds = [result.tokens_per_s for result in shown]
-        axes.barh(
-            places,
-            [speed.median for speed in speeds],
-            xerr=error_bars(speeds),
-            color=[BASELINE if result.speedup is None else CANDIDATE for result in shown],
-            error_kw={"capsize": 2, "linewidth": 0.8},
-        )
-        labels = [f"{result.way.name}, {100 * result.accuracy:.0f} %" for result in shown]
-        axes.set_yticks(list(places), labels)
-        axes.invert_yaxis()
-        axes.set_xlabel("output tokens per second", fontsize=9)
-        axes.set_title(f"{phase},\n{group[0].cell.place}", fontsize=9)
+    phases = list(dict.fromkeys(phase for phase, _ in groups))
+    places = sorted({place for _, place in groups})
+    figure, grid = panels(len(places), width=4.6, height=3.6, rows=len(phases))
+    for number, axes in enumerate(grid):
+        phase, place = phases[number // len(places)], places[number % len(places)]
+        if (phase, place) in groups:
+            _draw_speeds(axes, groups[phase, place])
+    grid[0].legend(fontsize=7, loc="upper right")
     caption = (
         "Tokens of whole answers per second, from sending to the end, with the share of right "
-        f"answers at the name. Grey: one tier alone; blue: together. {WHISKERS_95.capitalize()}. "
-        "The device alone is left out: it is far faster, and less often right."
+        "answers to questions of all kinds at the name. Grey: one tier alone; blue: together. "
+        f"{WHISKERS_95.capitalize()}. The device alone is left out: it is far faster, and less "
+        "often right."
     )
     return save(figure, path, caption=caption)
+
+
+def _draw_speeds(axes: Axes, group: Sequence[WayResult]) -> None:
+    ways = list(dict.fromkeys(result.way for result in group))
+    right = {result.way: result.accuracy for result in group if result.cell.kind == TABLE}
+    for offset, kind, alpha, label in (
+        (-BAR / 2, TABLE, 0.45, "questions of all kinds"),
+        (BAR / 2, LONG, 1.0, "long answers"),
+    ):
+        shown = [result for result in group if result.cell.kind == kind]
+        speeds = [result.tokens_per_s for result in shown]
+        axes.barh(
+            [ways.index(result.way) + offset for result in shown],
+            [speed.median for speed in speeds],
+            xerr=error_bars(speeds),
+            height=BAR,
+            alpha=alpha,
+            color=[BASELINE if result.speedup is None else CANDIDATE for result in shown],
+            error_kw={"capsize": 2, "linewidth": 0.8},
+            label=label,
+        )
+    names = [f"{way.name}, {100 * right[way]:.0f} %" if way in right else way.name for way in ways]
+    axes.set_yticks(range(len(ways)), names)
+    axes.invert_yaxis()
+    axes.set_xlabel("output tokens per second", fontsize=9)
+    axes.set_title(f"{group[0].phase.name},\n{group[0].cell.place}", fontsize=9)
 
 
 def plot_spoiled(results: Sequence[WayResult], path: Path) -> Path:
