@@ -10,7 +10,8 @@ from services.vllm_server.race.tree import Levels, Node, best_parent, ends_alike
 
 
 class DraftSession:
-    """The drafts of one session: at most `max_tokens` tokens, on at most `max_grounds` texts."""
+    """The drafts of one session: at most `max_tokens` tokens, of which a position has a bounded
+    number, on at most `max_grounds` texts."""
 
     def __init__(self, counts: Counts, max_tokens: int, max_grounds: int) -> None:
         self.claimed = False
@@ -27,7 +28,8 @@ class DraftSession:
         parent, agreed = best_parent(self._levels.at(position - 1), tokens, before)
         self._counts.repeated += agreed
         if parent is None:
-            if len(self._grounds) >= self._max_grounds or self.kept >= self._max_tokens:
+            full = len(self._grounds) >= self._max_grounds or self.kept >= self._max_tokens
+            if full or not self._levels.has_room(position):
                 self._counts.crowded += len(tokens)
                 return
             parent = Node(
@@ -35,15 +37,17 @@ class DraftSession:
             )
             self._grounds.append(parent)
             self._levels.add(parent)
-        fitting = min(len(tokens) - agreed, self._max_tokens - self.kept)
-        self._counts.crowded += len(tokens) - agreed - fitting
-        self.kept += fitting
-        for token in tokens[agreed : agreed + fitting]:
+        before_it = self.kept
+        for token in tokens[agreed : agreed + self._max_tokens - self.kept]:
+            if not self._levels.has_room(parent.position + 1):
+                break
             child = parent.children[token] = Node(
                 token=token, position=parent.position + 1, parent=parent, arrived=now
             )
             self._levels.add(child)
+            self.kept += 1
             parent = child
+        self._counts.crowded += len(tokens) - agreed - (self.kept - before_it)
 
     def waiting(self, output: Sequence[int], limit: int) -> list[Node]:
         """Up to `limit` drafts that continue `output`; those that it contradicts are forgotten."""

@@ -68,6 +68,11 @@ class Node:
         return path
 
 
+MAX_ALTERNATIVES = 64
+"""Nodes that are looked at for one position, from which on it takes no further draft: each message
+is compared with all of them within the engine's step, and a drafter has a handful of guesses."""
+
+
 class Levels:
     """The living nodes by position, so that a parent is found without a search."""
 
@@ -76,6 +81,11 @@ class Levels:
 
     def add(self, node: Node) -> None:
         self._nodes.setdefault(node.position, []).append(node)
+
+    def has_room(self, position: int) -> bool:
+        """Whether one more draft may stand there."""
+        count = len(self._nodes.get(position, ()))
+        return count < MAX_ALTERNATIVES or len(self.at(position)) < MAX_ALTERNATIVES
 
     def at(self, position: int) -> list[Node]:
         """In order of arrival."""

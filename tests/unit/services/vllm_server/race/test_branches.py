@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.vllm_server.race.branches import Branches
+from services.vllm_server.race.tree import MAX_ALTERNATIVES
 
 SESSION = "session-1"
 
@@ -137,6 +138,20 @@ def test_what_finds_no_room_is_lost_and_counted(branches: Branches, kept: list[i
     branches.put(SESSION, 0, [1, 2, 3, 4], [])
     assert branches.take(SESSION, [], 16) == kept
     assert branches.counts.crowded == 4 - len(kept)
+
+
+def test_a_position_takes_a_bounded_number_of_guesses_until_the_answer_passes_it() -> None:
+    branches = Branches()
+    branches.put(SESSION, 0, [1], [])
+    for guess in range(200):
+        branches.put(SESSION, 1, [guess, 5], [1])
+    assert branches.counts.crowded == 2 * (200 - MAX_ALTERNATIVES)
+    branches.put(SESSION, 1, [0, 5, 6], [1])
+    assert branches.take(SESSION, [1], 16) == [0, 5, 6], "the first guess is extended as ever"
+    assert branches.take(SESSION, [1, 0], 16) == [5, 6]
+    branches.put(SESSION, 2, [7], [0])
+    assert branches.take(SESSION, [1, 0, 7], 16) == []
+    assert branches.counts.crowded == 2 * (200 - MAX_ALTERNATIVES), "the others have gone"
 
 
 def test_the_age_of_drafts_is_that_of_the_oldest_that_is_new() -> None:
