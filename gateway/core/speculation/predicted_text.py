@@ -27,6 +27,8 @@ CLOSEST = 4
 """Places of a pair that are looked at on each side of where it should be."""
 LONGEST = 8
 """Tokens before a place that are compared with the answer's last ones at most."""
+INDEXED = 8192
+"""Pairs that one call adds to the index at most: other answers wait meanwhile."""
 PATIENCE = 4
 """Offers in a row that were wrong before only longer matches are offered."""
 
@@ -49,7 +51,8 @@ class PredictedText:
     `starts`: the answer is expected to begin as the text does; else the text is what it may quote.
     `answer` are the ids so far. `accepted` counts tokens of the text that came where they were
     predicted, each once. A call of `advance` costs constant time for each of its ids, and gives at
-    most REACH ids and some short branches; the index is built at the first difference.
+    most REACH ids and some short branches; the index is built from the first difference on, in
+    pieces.
     """
 
     ids: Sequence[int]
@@ -59,7 +62,8 @@ class PredictedText:
     accepted: int = 0
     _kept: bytearray = field(default_factory=bytearray)
     _alignments: list[Alignment] = field(default_factory=list)
-    _pairs: dict[tuple[int, int], list[int]] | None = None
+    _pairs: dict[tuple[int, int], list[int]] = field(default_factory=dict)
+    _indexed: int = 0
     _anchor: int = 0
     _since: int = 0
     _misses: int = 0
@@ -170,10 +174,12 @@ class PredictedText:
         return most
 
     def _index(self) -> dict[tuple[int, int], list[int]]:
-        """By two neighbours, the places behind them."""
-        if self._pairs is None:
-            self._pairs = {}
-            for place, pair in enumerate(zip(self.ids, self.ids[1:], strict=False), 2):
+        """By two neighbours, the places behind them; of a large text as far as it has come."""
+        begin = self._indexed
+        if begin + 1 < len(self.ids):
+            self._indexed = min(begin + INDEXED, len(self.ids) - 1)
+            ids = self.ids[begin : self._indexed + 1]
+            for place, pair in enumerate(zip(ids, ids[1:], strict=False), begin + 2):
                 self._pairs.setdefault(pair, []).append(place)
         return self._pairs
 

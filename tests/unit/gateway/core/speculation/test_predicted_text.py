@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.speculation.job import DraftRun
-from gateway.core.speculation.predicted_text import REACH, PredictedText
+from gateway.core.speculation.predicted_text import INDEXED, REACH, PredictedText
 from services.vllm_server.race.branches import Branches
 
 PER_STEP = 16
@@ -128,6 +128,16 @@ def test_a_text_that_may_be_quoted_is_offered_where_the_answer_begins_to() -> No
     assert predicted.advance([500, 40]) == []
     ((position, ids, before),) = predicted.advance([41, 42])
     assert (position, ids[:2], before) == (4, [43, 44], [500, 40, 41, 42])
+
+
+def test_a_place_far_on_in_a_large_text_is_found_once_the_index_has_come_there() -> None:
+    text = list(range(4 * INDEXED))
+    predicted = PredictedText(ids=text, per_step=PER_STEP, starts=False)
+    far = 3 * INDEXED + 5
+    said = [predicted.advance([token]) for token in text[far : far + 6]]
+    assert said[1] == said[2] == [], "one call does not index it all"
+    ((position, ids, _),) = said[4]
+    assert (position, ids[0]) == (5, far + 5)
 
 
 def test_what_is_wrong_again_and_again_is_offered_less_and_less() -> None:
