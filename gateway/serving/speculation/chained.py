@@ -11,6 +11,7 @@ from typing import Any
 from gateway.core.ports import DraftingEngines, EndpointSource, LeaveDrafts, ModelServer
 from gateway.core.speculation.eligibility import Fields
 from gateway.core.speculation.job import DraftFacts, Job
+from gateway.core.streams.continuation import NEUTRAL
 from gateway.core.types import Endpoint, InferenceRequest
 from gateway.errors import GatewayError
 from gateway.protocol.virtual_models import AUTO, OF_TIER
@@ -19,6 +20,11 @@ from gateway.serving.chain.chains import Chains, ChainWish
 from gateway.serving.requests.relay import InferenceHandler, Sink
 from gateway.serving.speculation.drafted_server import DraftedServer
 
+PROMPT_SHAPES = (
+    "tools", "documents", "chat_template", "chat_template_kwargs", "continue_final_message",
+    "reasoning_effort",
+)  # fmt: skip
+"""Fields of a chat that make other ids of its messages."""
 TOKEN_LIMITS = ("max_completion_tokens", "max_tokens")
 """The fields that bound an answer, the one that goes before the other first."""
 
@@ -98,7 +104,7 @@ class ChainedRequest:
             request=self._request,
             tokenizer=tokenizer,
         )
-        messages = fields.get("messages")
+        messages = None if _shapes_prompt(fields) else fields.get("messages")
         return ChainSource(
             chains=self._models.chains,
             wish=wish,
@@ -119,7 +125,8 @@ class ChainedRequest:
 class ChainSource:
     """A chain's tiers in the middle as a `DraftSource`. They are at work as soon as it is known
     which ids the prompt has: an engine of the lowest tier tells what they should be for a chat's
-    `messages`, and the last tier's engine, with its first token, what they are."""
+    `messages` (none: nobody is asked), and the last tier's engine, with its first token, what they
+    are."""
 
     def __init__(
         self,
@@ -174,6 +181,14 @@ class ChainSource:
     def _end_early(self) -> None:
         if self._task is not None:
             self._task.cancel()
+
+
+def _shapes_prompt(fields: Fields) -> bool:
+    """Whether more than its messages says which ids the prompt has: a tier in the middle that began
+    with those would write for nothing."""
+    if fields.get("add_generation_prompt") is False:
+        return True
+    return any(fields.get(name) not in NEUTRAL for name in PROMPT_SHAPES)
 
 
 def _sampling(fields: Fields) -> dict[str, object]:

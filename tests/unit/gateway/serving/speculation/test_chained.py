@@ -94,6 +94,25 @@ async def test_what_the_cloud_says_of_the_prompt_goes_before_what_the_edge_read(
     await chained.end(source)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [{"tools": [{"type": "function"}]}, {"add_generation_prompt": False}, {"documents": [{}]}],
+)
+async def test_where_more_than_its_messages_makes_the_prompt_the_edge_waits_for_its_ids(
+    fields: dict[str, Any],
+) -> None:
+    chained = Chained()
+    source = chained.source(**fields)
+    assert source is not None
+    source.start(chained.leave)
+    source.prompt([1, 2, 3])
+    await until(lambda: chained.rig.verifier.made)
+    assert chained.prompts() == [[1, 2, 3]]
+    assert chained.rig.verifier.tokenized == []
+    await chained.end(source)
+    assert len(chained.rig.chains.reports) == 1
+
+
 async def test_a_tier_that_may_not_see_the_request_is_not_told_its_prompt() -> None:
     private = PrivacyRule.of(owner_tiers=[], private_tiers=[]).classes["private"]
     chained = Chained(privacy=private)
