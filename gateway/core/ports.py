@@ -269,7 +269,7 @@ class ChainTelemetry(Protocol):
     """The place where answers of chains of tiers are counted. None of its methods blocks or raises.
 
     `gains` by tier in the middle: how much faster answers come with it, as far as it is known.
-    `chain_unused`: an ordinary answer came without drafts; `reason` is a field of the request, or
+    `chain_unused`: an answer came without drafts; `reason` is a field of the request, or
     one of a few words.
     """
 

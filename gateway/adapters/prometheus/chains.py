@@ -51,7 +51,7 @@ class ChainMetrics:
         )
         self._unused = counter(
             "unused",
-            "Answers of a chain's virtual model that came without drafts. reason: the field of the "
+            "Answers asked of a chain that came without drafts. reason: the field of the "
             "request beside which there are none, route, body-too-large, another-tier, "
             "tokenizer-unknown or endpoint-takes-no-drafts.",
             "chain",

@@ -347,6 +347,7 @@ class FakeVerifier:
         self.made: list[FakeVerification] = []
         self.takes_drafts = True
         self.takes_early = self.makes_prompts = False
+        self.per_step = 8
         self.early_drafts: list[DraftRun] = []
         self.accepting = asyncio.Event()
         self.accepting.set()
@@ -358,7 +359,7 @@ class FakeVerifier:
         self.refusals: dict[str, Exception] = {}
 
     def facts(self, endpoint: Endpoint) -> DraftFacts:
-        return DraftFacts(8, 100)
+        return DraftFacts(self.per_step, 100)
 
     def early(self, endpoint: Endpoint, session: str) -> LeaveDrafts | None:
         if not self.takes_early:

@@ -268,6 +268,9 @@ class DraftingSession:
         verifier = self._deps.verifiers.verifier
         early = verifier.early(endpoint, job.session)
         if not frame.through or not facts.per_step:
+            if frame.through:
+                names = (Tier.DEVICE, *frame.through, self._tier)
+                self._deps.chains.unused("-".join(names), "endpoint-takes-no-drafts")
             if early is not None:
                 self._drafts.connect(early)
             verification = slot.answer = await verifier.open(endpoint, job)

@@ -211,6 +211,20 @@ async def test_without_a_middle_that_can_help_the_answer_is_as_ever(
     rig.assert_nothing_left_open()
 
 
+async def test_a_cloud_that_takes_no_drafts_has_no_chain_and_that_is_counted() -> None:
+    answer: list[VerifiedPiece] = [Batch(ids=[5, 6], reason="length")]
+    rig = DeviceRig([state("edge:1"), state("cloud:1", "cloud")], {"cloud:1": lambda: answer})
+    rig.verifier.per_step = 0
+    link = FakeLink(wire.Hello(wire.VERSION), opening(tier="cloud", through=("edge",)))
+    task = rig.connect(link)
+    await until(lambda: link.of(wire.Done))
+    assert [job.model for job in rig.verifier.jobs] == ["rill-cloud"]
+    assert rig.chains.reasons == [("device-edge-cloud", "endpoint-takes-no-drafts")]
+    link.leave()
+    await task
+    rig.assert_nothing_left_open()
+
+
 async def test_an_answer_that_goes_on_at_another_cloud_endpoint_keeps_its_middle() -> None:
     scripts = {
         **SILENT,
