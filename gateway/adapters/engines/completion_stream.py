@@ -22,7 +22,12 @@ class CompletionStream:
     tells the prompt's ids, too."""
 
     def __init__(
-        self, answer: Answer, endpoint_id: str, dialect: Dialect = VLLM, path: str = COMPLETIONS
+        self,
+        *,
+        answer: Answer,
+        endpoint_id: str,
+        dialect: Dialect = VLLM,
+        path: str = COMPLETIONS,
     ) -> None:
         self._answer = answer
         self._dialect = dialect

@@ -88,7 +88,9 @@ class EngineVerifier:
         path = CHAT if job.messages else COMPLETIONS
         body |= {"messages": job.messages} if job.messages else {"prompt": job.prompt}
         answer = await ask(self._server, endpoint, path, body)
-        stream = CompletionStream(answer, endpoint.id, dialect, path)
+        stream = CompletionStream(
+            answer=answer, endpoint_id=endpoint.id, dialect=dialect, path=path
+        )
         return EngineVerification(stream, job.session, mailbox)
 
 

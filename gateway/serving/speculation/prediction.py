@@ -102,7 +102,8 @@ class PredictionSource:
         try:
             ids = await fetching
         except GatewayError:
-            # The answer comes all the same.
+            # The answer comes all the same; the header of a stream may have gone out by now.
+            self._outcome.prediction = NOT_USED + "no-token-ids"
             return
         if (most := self._facts.vocabulary) is not None:
             ids = ids[: next((n for n, token in enumerate(ids) if token >= most), len(ids))]

@@ -25,7 +25,7 @@ EVENTS = (
 
 
 def stream(*pieces: Piece) -> CompletionStream:
-    return CompletionStream(FakeAnswer(pieces), "edge:1")
+    return CompletionStream(answer=FakeAnswer(pieces), endpoint_id="edge:1")
 
 
 async def batches(of: CompletionStream) -> list[Batch]:
@@ -54,7 +54,7 @@ async def test_a_stop_token_is_told_as_a_token_and_is_no_text() -> None:
 
 
 def of_llama_cpp(*pieces: Piece) -> CompletionStream:
-    return CompletionStream(FakeAnswer(pieces), "edge:1", LLAMA_CPP)
+    return CompletionStream(answer=FakeAnswer(pieces), endpoint_id="edge:1", dialect=LLAMA_CPP)
 
 
 async def test_llama_cpp_gives_ids_with_its_log_probabilities() -> None:
@@ -107,9 +107,12 @@ CHAT_EVENTS = (
 )
 
 
+def chat(*pieces: Piece) -> CompletionStream:
+    return CompletionStream(answer=FakeAnswer(pieces), endpoint_id="edge:1", path=CHAT)
+
+
 async def test_the_first_batch_of_a_chat_tells_the_prompt() -> None:
-    read = CompletionStream(FakeAnswer([CHAT_EVENTS]), "edge:1", path=CHAT)
-    assert await batches(read) == [
+    assert await batches(chat(CHAT_EVENTS)) == [
         Batch(ids=[5], text="a", prompt=[1, 2]),
         Batch(ids=[6], reason="stop", text="b"),
     ]
@@ -118,4 +121,4 @@ async def test_the_first_batch_of_a_chat_tells_the_prompt() -> None:
 async def test_a_chat_without_ids_is_an_engines_failure() -> None:
     event = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":null}]}\n\n'
     with pytest.raises(EngineFailed, match="return_token_ids"):
-        await batches(CompletionStream(FakeAnswer([event]), "edge:1", path=CHAT))
+        await batches(chat(event))
