@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,10 @@ def read_usage(body: Mapping[str, Any]) -> Usage | None:
     prompt = _count(usage, "prompt_tokens") or _count(usage, "input_tokens")
     completion = _count(usage, "completion_tokens") or _count(usage, "output_tokens")
     return Usage(prompt, completion) if prompt or completion else None
+
+
+UsageDetails = Callable[[], Mapping[str, int]]
+"""What the usage of an answer that has ended is to tell of its drafts; empty: nothing."""
 
 
 def with_details(usage: Mapping[str, Any], details: Mapping[str, int]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from gateway.core.speculation.job import moved_seed
 from gateway.core.streams.answer_stream import AnswerStream
 from gateway.core.streams.continuation import SentAnswer, SentPart
 from gateway.core.streams.stop_texts import StopScanner
+from gateway.core.streams.usage import UsageDetails
 from gateway.core.types import Demands, EndpointState, InferenceRequest
 from gateway.core.upstream_errors import engine_failed
 from gateway.errors import EngineFailed, GatewayError, NoEndpoint, Overloaded, UpstreamError
@@ -79,7 +80,12 @@ class Continuation:
         if part is None or terms is None:
             return None
         fields, began = orjson.loads(request.body), outcome.model
-        shape, details = StreamShape.of(request.path, fields), outcome.prediction_details
+        shape = StreamShape.of(request.path, fields)
+
+        def details() -> Mapping[str, int]:
+            # At the end: the engine that broke is counted as soon as it has been left.
+            return outcome.prediction_details
+
         if part.finished:
             return StreamRest(ending=_events(part, shape, details).end(counted=part.counted))
         if fields.get("min_tokens") and shape.stops:
@@ -250,7 +256,7 @@ def _continued(
 
 
 def _events(
-    part: SentPart, shape: StreamShape, details: Mapping[str, int], model: str | None = None
+    part: SentPart, shape: StreamShape, details: UsageDetails, model: str | None = None
 ) -> ContinuedEvents:
     """`model` where another one goes on than began."""
     return ContinuedEvents(

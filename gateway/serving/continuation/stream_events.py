@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from gateway.core.streams.continuation import AnswerHead
-from gateway.core.streams.usage import with_details
+from gateway.core.streams.usage import UsageDetails, with_details
 from gateway.protocol.paths import CHAT
 
 _DONE = b"data: [DONE]\n\n"
@@ -55,7 +55,7 @@ class ContinuedEvents:
     prompt_tokens: int
     tokens: int
     offset: int = 0
-    usage_details: Mapping[str, int] = field(default_factory=dict)
+    usage_details: UsageDetails = dict
 
     def choice(
         self,
@@ -113,8 +113,8 @@ class ContinuedEvents:
                 "total_tokens": self.prompt_tokens + self.tokens,
                 "completion_tokens": self.tokens,
             }
-            if self.usage_details and not choices:
-                chunk["usage"] = with_details(chunk["usage"], self.usage_details)
+            if not choices and (details := self.usage_details()):
+                chunk["usage"] = with_details(chunk["usage"], details)
         return b"data: " + orjson.dumps(chunk) + b"\n\n"
 
     def _moved(self, logprobs: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -12,13 +12,11 @@ from gateway.core.ports import Answer, DraftSource
 from gateway.core.streams.answer_stream import AnswerStream
 from gateway.core.streams.event_ids import IDS, PROMPT_IDS, numbers, without_ids
 from gateway.core.streams.sse import EventBuffer, each_event, objects, payload
-from gateway.core.streams.usage import with_details
+from gateway.core.streams.usage import UsageDetails, with_details
 from gateway.errors import EngineFailed
 from gateway.serving.speculation.whole_answer import WholeAnswer
 
 _USAGE = b'"usage":'
-UsageDetails = Callable[[], Mapping[str, int]]
-"""What the usage of an answer that has ended is to tell of its drafts; empty: nothing."""
 
 
 class DraftedStream:

@@ -14,6 +14,9 @@ import httpx
 from tests.reference_verifier.client import SECRET, MailboxClient, Verifier, http
 from tests.servers import Server, eventually, start_gateway
 
+HOSTS = ("127.0.0.1", "localhost")
+"""Names of the one host: a mailbox is listed once by each name."""
+
 
 @dataclass
 class Reply:
@@ -89,7 +92,9 @@ def start_asker(
     pool = {
         "tier": "cloud",
         "endpoints": endpoints,
-        "mailboxes": [f"127.0.0.1:{engine.mailbox}"] * len(endpoints),
+        "mailboxes": [
+            f"{host}:{engine.mailbox}" for host, _ in zip(HOSTS, endpoints, strict=False)
+        ],
         "mailbox_secret": SECRET,
     }
     gateway = start_gateway({"pools": {"cloud": pool}, **settings}, folder)
