@@ -72,6 +72,6 @@ def test_the_answer_is_the_one_without_a_break(place: BreakingPlace, path: str, 
     accepted, rejected = (
         predicted.details[f"{fate}_prediction_tokens"] for fate in ("accepted", "rejected")
     )
-    # The rest came without the predicted text, so no more of it is accepted; and an engine may break
-    # before the text's ids are there, of which then none was offered.
+    # The rest came without the predicted text, so no more of it is accepted. An engine may break
+    # before the text's ids are there: then none was offered.
     assert 0 <= accepted < len(own.ids) and rejected >= 0
