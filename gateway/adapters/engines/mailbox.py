@@ -25,9 +25,9 @@ MAX_BUFFER = 256 * 1024
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 COUNTS_EVERY_S = 5.0
 MAX_UNANSWERED = 3
-ROUND_TRIPS = 4
+ROUND_TRIPS = 12
 """Of so many round trips the shortest tells of the link: an engine looks into its mailbox once a
-step, which makes the others longer."""
+step, and every 20 ms while it rests, which makes the others longer."""
 
 log = structlog.get_logger("tierflow.mailbox")
 

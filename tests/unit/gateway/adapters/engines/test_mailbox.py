@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.adapters.engines.mailbox import MAX_BUFFER, Mailbox
+from gateway.adapters.engines.mailbox import MAX_BUFFER, ROUND_TRIPS, Mailbox
 from gateway.core.speculation.job import DraftFacts
 
 pytestmark = pytest.mark.anyio
@@ -104,7 +104,7 @@ async def test_drafts_arrive_as_they_were_left_and_counts_come_back() -> None:
 
 async def test_the_round_trip_is_the_shortest_of_the_last_few() -> None:
     """An engine answers once a step: what is longer than the shortest is not the link's."""
-    trips = iter([9.0, 5.0, 3.0, 5.0, 5.0, 5.0, 7.0])
+    trips = iter([9.0, 5.0, 3.0, *[5.0] * ROUND_TRIPS])
     moment, asked = 0.0, False
 
     def now() -> float:
@@ -120,15 +120,15 @@ async def test_the_round_trip_is_the_shortest_of_the_last_few() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal answers
         await admit(reader, writer)
-        while await read(reader) == [] and answers < 6:
+        while await read(reader) == [] and answers < ROUND_TRIPS + 2:
             known.append(box.facts.round_trip_s)
             answers += 1
             writer.write(framed({"answers": answers}))
         await reader.read()
 
     async with mailbox(serve, now=now) as box:
-        await until(lambda: box.counts.get("answers") == 6)
-        assert known == [9.0, 5.0, 3.0, 3.0, 3.0, 3.0]
+        await until(lambda: box.counts.get("answers") == ROUND_TRIPS + 2)
+        assert known == [9.0, 5.0, *[3.0] * ROUND_TRIPS]
         assert box.facts.round_trip_s == 5.0
 
 
