@@ -26,8 +26,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 COUNTS_EVERY_S = 5.0
 MAX_UNANSWERED = 3
 ROUND_TRIPS = 12
-"""Of so many round trips the shortest tells of the link: an engine looks into its mailbox once a
-step, and every 20 ms while it rests, which makes the others longer."""
+"""Of so many round trips the shortest tells of the link: an engine that works looks into its
+mailbox once a step, which makes the others longer."""
 
 log = structlog.get_logger("tierflow.mailbox")
 

@@ -36,9 +36,9 @@ MAX_HANDSHAKES = 4
 MAX_ACCEPTED = 16
 """Connections accepted in one look; a step does not wait for more."""
 HANDSHAKE_S = 2.0
-IDLE_S, BUSY_S = 0.02, 0.2
-"""While no steps run, a thread looks into the sockets every IDLE_S; otherwise it only sees every
-BUSY_S whether they still do."""
+BUSY_S, BREATH_S = 0.2, 0.001
+"""While steps run, a thread sees every BUSY_S whether they still do. While none do, it waits for
+the sockets; between two looks it rests for BREATH_S, whatever comes."""
 
 Report = Callable[[], dict[str, int]]
 
@@ -110,11 +110,13 @@ class MailboxServer:
             self._listener.close()
 
     def _poll_while_idle(self) -> None:
-        pause = IDLE_S
+        pause = BREATH_S
         while not self._closed.wait(pause):
             idle = time.monotonic() - self._stepped >= BUSY_S
-            pause = IDLE_S if idle else BUSY_S
+            pause = BREATH_S if idle else BUSY_S
             if idle:
+                # Whoever measures the way here at such a time is answered at once.
+                self._selector.select(BUSY_S)
                 self._poll()
 
     def _poll(self) -> float:
