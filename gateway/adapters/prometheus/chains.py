@@ -59,7 +59,7 @@ class ChainMetrics:
         )
         self._gain = Gauge(
             "tierflow_chain_gain",
-            "Speed of answers with a tier in the middle by that without it, as measured last.",
+            "Time of a usual answer without a tier in the middle by that with it, measured last.",
             ("chain", "tier"),
             registry=registry,
         )

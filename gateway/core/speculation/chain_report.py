@@ -25,15 +25,16 @@ class MiddleTierReport:
 @dataclass(slots=True, kw_only=True)
 class ChainReport:
     """`chain` names it by its tiers, `used` are those in the middle that were asked. `written`
-    counts the answer's tokens by who wrote them first. `tokens` came in `seconds`, the first ones
-    aside."""
+    counts the answer's tokens by who wrote them first. The first came after `first_s`, `tokens`
+    more `rest_s` later."""
 
     chain: str
     used: Sequence[str]
     middles: Sequence[MiddleTierReport] = ()
     written: Counter[str] = field(default_factory=Counter)
     tokens: int = 0
-    seconds: float = 0.0
+    first_s: float | None = None
+    rest_s: float = 0.0
 
     @property
     def whole(self) -> bool:

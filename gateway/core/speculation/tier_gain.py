@@ -1,53 +1,71 @@
 """Whether tiers in the middle of a chain are worth asking: measured, with hysteresis. Pure.
 
-Of the speeds at which answers come with and without a tier, the quotient is the tier's gain. Where
-it is below 1, answers go without the tier. Every so many answers the other way is tried, the rarer
-the clearer the difference is, so that a change of conditions is noticed (as bandits explore; here
-with a bound on what that costs).
+Of the times that a usual answer takes without and with a tier, the quotient is the tier's gain.
+Where it is below 1, answers go without the tier. Every so many answers the other way is tried, the
+rarer the clearer the difference is, so that a change of conditions is noticed (as bandits explore;
+here with a bound on what that costs).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from math import log
+from math import log, sqrt
 
 from gateway.core.bounded_dict import BoundedDict
 
 MARGIN = 1.05
 """The gain from which on a tier that was left out comes back."""
+DOUBT = 0.5
+"""By so many standard errors the gain must be beyond 1, or MARGIN, before a tier leaves or comes
+back: answers differ in their pace by half, for the same tiers."""
 FORGETTING = 0.9
 """What an answer counts after one more of the same way."""
 KNOWN = 2.5
-"""Answers, by what they count still, from which on a speed is known."""
-LEAST_TOKENS = 8
-"""Tokens of an answer from which on it says how fast answers come."""
+"""Answers, by what they count still, from which on a pace is known."""
 SURPRISE = 1.2
-"""A try that is faster than what is known by more is soon followed by another."""
+"""A try that takes less than what is known by more than this factor, and by more than answers
+usually differ, is soon followed by another."""
 TRY_EVERY, CLEARNESS, RAREST = 4, 40.0, 256
-"""Answers between two tries of another way: the first while its speed is not known, or there is no
+"""Answers between two tries of another way: the first while its pace is not known, or there is no
 difference; more by so much times the logarithm of the quotient; the last at most."""
 MAX_GAINS = 4096
 """Chains, with who drafts for them, whose gains are kept."""
 
 
 @dataclass(slots=True)
-class Speed:
-    """Tokens a second of answers that came in one way; recent ones count more."""
+class Pace:
+    """How answers come in one way: the seconds to their first tokens, and the tokens after those
+    with their seconds. Recent ones count more. `spread` is the mean square of how far answers were
+    from it, as logarithms."""
 
-    tokens: float = 0.0
-    seconds: float = 0.0
     answers: float = 0.0
+    first_s: float = 0.0
+    tokens: float = 0.0
+    rest_s: float = 0.0
+    spread: float = 0.0
 
-    def add(self, tokens: int, seconds: float) -> None:
-        self.tokens = FORGETTING * self.tokens + tokens
-        self.seconds = FORGETTING * self.seconds + seconds
+    def add(self, tokens: int, first_s: float, rest_s: float) -> None:
+        if self.known and (surprise := self.surprise(tokens, first_s, rest_s)) is not None:
+            self.spread = FORGETTING * self.spread + (1.0 - FORGETTING) * surprise**2
         self.answers = FORGETTING * self.answers + 1.0
+        self.first_s = FORGETTING * self.first_s + first_s
+        self.tokens = FORGETTING * self.tokens + tokens
+        self.rest_s = FORGETTING * self.rest_s + rest_s
 
     @property
-    def value(self) -> float | None:
-        """None: not known yet."""
-        return self.tokens / self.seconds if self.answers >= KNOWN else None
+    def known(self) -> bool:
+        return self.answers >= KNOWN
+
+    def seconds(self, tokens: float) -> float:
+        """For an answer of so many tokens after the first ones."""
+        per_token = self.rest_s / self.tokens if self.tokens else 0.0
+        return self.first_s / self.answers + tokens * per_token
+
+    def surprise(self, tokens: int, first_s: float, rest_s: float) -> float | None:
+        """The logarithm of what was expected of an answer by what it took."""
+        expected, took = self.seconds(tokens), first_s + rest_s
+        return log(expected / took) if expected > 0.0 and took > 0.0 else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,7 +75,7 @@ class TierGain:
 
     tiers: tuple[str, ...]
     used: frozenset[str] = field(init=False)
-    _speeds: dict[frozenset[str], Speed] = field(default_factory=dict)
+    _paces: dict[frozenset[str], Pace] = field(default_factory=dict)
     _since_try: int = 0
     _tries: int = 0
     _surprised: bool = False
@@ -78,26 +96,27 @@ class TierGain:
         self._tries += 1
         return other
 
-    def observe(self, used: Iterable[str], tokens: int, seconds: float) -> None:
-        """An answer with these tiers brought `tokens` in `seconds`, its first ones aside."""
-        if tokens < LEAST_TOKENS or seconds <= 0.0:
+    def observe(self, used: Iterable[str], tokens: int, first_s: float, rest_s: float) -> None:
+        """An answer with these tiers had its first tokens after `first_s`, and `tokens` more
+        `rest_s` later."""
+        if first_s + rest_s <= 0.0:
             return
         way = frozenset(used)
+        pace = self._paces.setdefault(way, Pace())
         if way != self.used:
-            known = self._speed(way)
-            self._surprised = known is not None and tokens / seconds > SURPRISE * known
-        self._speeds.setdefault(way, Speed()).add(tokens, seconds)
+            surprise = pace.surprise(tokens, first_s, rest_s) if pace.known else None
+            least = max(log(SURPRISE), sqrt(pace.spread))
+            self._surprised = surprise is not None and surprise > least
+        pace.add(tokens, first_s, rest_s)
         for tier in self.tiers:
-            gain = self.gain(tier)
-            if gain is not None and (gain < 1.0 if tier in self.used else gain > MARGIN):
+            if self._is_misplaced(tier):
                 self.used ^= {tier}
                 return
 
     def gain(self, tier: str) -> float | None:
-        """The speed with the tier by that without it, beside the others in use; None: not known
-        yet."""
-        with_it, without = self._speed(self.used | {tier}), self._speed(self.used - {tier})
-        return with_it / without if with_it and without else None
+        """The time of a usual answer without the tier by that with it, beside the others in use;
+        None: not known yet."""
+        return self._quotient(self.used - {tier}, self.used | {tier})
 
     def left_out(self) -> Iterator[tuple[str, float]]:
         """The tiers that are not in use, with their gains."""
@@ -106,15 +125,29 @@ class TierGain:
             if tier not in self.used and gain is not None:
                 yield tier, gain
 
-    def _speed(self, used: frozenset[str]) -> float | None:
-        speed = self._speeds.get(used)
-        return speed.value if speed is not None else None
+    def _is_misplaced(self, tier: str) -> bool:
+        gain = self.gain(tier)
+        if gain is None:
+            return False
+        ways = (self.used - {tier}, self.used | {tier})
+        error = sqrt(sum(pace.spread / pace.answers for pace in map(self._paces.__getitem__, ways)))
+        if tier in self.used:
+            return log(gain) < -DOUBT * error
+        return log(gain) > log(MARGIN) + DOUBT * error
+
+    def _quotient(self, slower: frozenset[str], faster: frozenset[str]) -> float | None:
+        one, other = self._paces.get(slower), self._paces.get(faster)
+        if one is None or other is None or not (one.known and other.known):
+            return None
+        # Of the same length for both, else what was asked would count, and not who answered.
+        usual = (one.tokens + other.tokens) / (one.answers + other.answers)
+        return one.seconds(usual) / other.seconds(usual)
 
     def _pause(self, other: frozenset[str]) -> float:
-        ours, theirs = self._speed(self.used), self._speed(other)
-        if ours is None or theirs is None or self._surprised:
+        quotient = self._quotient(self.used, other)
+        if quotient is None or self._surprised:
             return TRY_EVERY
-        return min(RAREST, TRY_EVERY * (1.0 + CLEARNESS * abs(log(ours / theirs))))
+        return min(RAREST, TRY_EVERY * (1.0 + CLEARNESS * abs(log(quotient))))
 
 
 class TierGains:

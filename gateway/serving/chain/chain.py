@@ -43,7 +43,7 @@ class Chain:
         self._vocabulary: int | None = None
         self._early: list[DraftRun] = []
         self._deciding = self._closed = False
-        self._first: float | None = None
+        self._opened = clock.now()
 
     def start(self, middles: Sequence[MiddleTier]) -> None:
         """The tiers in the middle, the lowest first, are at work from now on. What they draft waits
@@ -95,11 +95,11 @@ class Chain:
         writers = self._writers.decided(ids)
         for place in writers:
             report.written[self._names[place]] += 1
-        if self._first is None:
-            self._first = now
+        if report.first_s is None:
+            report.first_s = now - self._opened
         else:
             report.tokens += len(ids)
-            report.seconds = now - self._first
+            report.rest_s = now - self._opened - report.first_s
         self._deciding = True
         try:
             self.tell(len(self._names) - 1, position, ids)

@@ -108,8 +108,8 @@ class Chains:
         )
 
     def _ended(self, gain: TierGain, report: ChainReport) -> None:
-        if report.whole:
-            gain.observe(report.used, report.tokens, report.seconds)
+        if report.whole and report.first_s is not None:
+            gain.observe(report.used, report.tokens, report.first_s, report.rest_s)
         gains = {tier: value for tier in gain.tiers if (value := gain.gain(tier)) is not None}
         self.telemetry.chain_ended(report, gains)
 

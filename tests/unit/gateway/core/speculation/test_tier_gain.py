@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from math import exp
 
 import pytest
 from hypothesis import given
@@ -13,18 +14,25 @@ from gateway.core.speculation.tier_gain import MARGIN, RAREST, TierGain, TierGai
 
 TOKENS = 60
 NOISE = 0.02
+FIRST_S = 0.05
 
 
 def answers(
-    rule: TierGain, speeds: dict[frozenset[str], float], count: int, seed: int = 0
+    rule: TierGain,
+    speeds: dict[frozenset[str], float],
+    count: int,
+    seed: int = 0,
+    noise: float = NOISE,
 ) -> Counter[frozenset[str]]:
-    """So many answers, each as fast as the tiers that it had allow; how often each way was
-    taken."""
+    """So many answers of different lengths, each as fast as the tiers that it had allow, but for
+    `noise`; how often each way was taken."""
     chance, taken = random.Random(seed), Counter[frozenset[str]]()
     for _ in range(count):
         used = rule.choose()
         taken[used] += 1
-        rule.observe(used, TOKENS, TOKENS / speeds[used] * chance.uniform(1 - NOISE, 1 + NOISE))
+        tokens = chance.randint(0, 2 * TOKENS)
+        seconds = tokens / speeds[used] * exp(chance.uniform(-noise, noise))
+        rule.observe(used, tokens, 0.0, seconds)
     return taken
 
 
@@ -81,12 +89,43 @@ def test_of_several_tiers_each_is_judged_beside_the_others() -> None:
     assert rule.used == {"edge"}
 
 
-def test_short_answers_say_nothing() -> None:
+def test_a_tier_that_delays_the_first_token_by_more_than_it_saves_is_left_out() -> None:
+    rule = TierGain(tiers=("edge",))
+    for _ in range(60):
+        used = rule.choose()
+        first_s, per_token = (0.08, 0.010) if used else (FIRST_S, 0.011)
+        rule.observe(used, 20, first_s, 20 * per_token)
+    assert rule.used == frozenset()
+    assert rule.gain("edge") == pytest.approx((FIRST_S + 0.22) / (0.08 + 0.2))
+
+
+def test_how_long_answers_are_does_not_count() -> None:
+    rule = TierGain(tiers=("edge",))
+    for _ in range(60):
+        used = rule.choose()
+        tokens = 4 if used else 400
+        rule.observe(used, tokens, FIRST_S, tokens / (150 if used else 100))
+    assert rule.used == {"edge"}
+
+
+def test_answers_that_took_no_time_say_nothing() -> None:
     rule = TierGain(tiers=("edge",))
     for _ in range(100):
-        rule.observe(rule.choose(), 3, 100.0)
+        rule.observe(rule.choose(), 3, 0.0, 0.0)
     assert rule.gain("edge") is None
     assert TierGain(tiers=()).choose() == frozenset()
+
+
+@pytest.mark.parametrize("gain", [0.6, 0.8, 0.95, 1.1, 1.4])
+def test_answers_that_differ_by_half_do_not_make_it_try_more_than_it_can_win(gain: float) -> None:
+    lost = []
+    for seed in range(20):
+        rule = TierGain(tiers=("edge",))
+        answers(rule, edge(gain), 40, seed, noise=0.7)
+        taken = answers(rule, edge(gain), 400, seed + 1000, noise=0.7)
+        slow = taken[frozenset() if gain > 1 else frozenset({"edge"})]
+        lost.append(slow / 400 * (max(gain, 1 / gain) - 1))
+    assert sum(lost) / len(lost) < 0.025
 
 
 def test_what_one_device_makes_of_a_tier_does_not_take_it_from_another() -> None:
