@@ -29,6 +29,7 @@ class Chain:
         names: Sequence[str],
         report: ChainReport,
         clock: Clock,
+        begun: float,
         ahead: Callable[[int, Sequence[int]], None],
         ended: Callable[[ChainReport], None],
     ) -> None:
@@ -43,7 +44,7 @@ class Chain:
         self._vocabulary: int | None = None
         self._early: list[DraftRun] = []
         self._deciding = self._closed = False
-        self._opened = clock.now()
+        self._begun = begun
 
     def start(self, middles: Sequence[MiddleTier]) -> None:
         """The tiers in the middle, the lowest first, are at work from now on. What they draft waits
@@ -96,10 +97,10 @@ class Chain:
         for place in writers:
             report.written[self._names[place]] += 1
         if report.first_s is None:
-            report.first_s = now - self._opened
+            report.first_s = now - self._begun
         else:
             report.tokens += len(ids)
-            report.rest_s = now - self._opened - report.first_s
+            report.rest_s = now - self._begun - report.first_s
         self._deciding = True
         try:
             self.tell(len(self._names) - 1, position, ids)

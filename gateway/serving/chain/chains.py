@@ -25,15 +25,25 @@ from gateway.serving.requests.verifiers import VerifierEndpoints
 class ChainWish:
     """An answer that is to come through stages in the middle, the lowest first: names of tiers, or
     of models. `below` names who drafts for the lowest, "" where nobody does. `last` is the stage
-    that decides, with this `model`; `job` is what it is asked for."""
+    that decides, with this `model`."""
 
     through: Sequence[str]
     below: str
     last: str
     model: str
-    job: Job
     request: InferenceRequest
     tokenizer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainTurn:
+    """An answer's turn: the tiers in the middle that it is to have (`used`), as is decided `at`
+    this time, before anybody is asked."""
+
+    wish: ChainWish
+    used: frozenset[str]
+    gain: TierGain
+    at: float
 
 
 def _nowhere(position: int, ids: Sequence[int]) -> None:
@@ -52,27 +62,36 @@ class Chains:
     adapts: bool = True
     _gains: TierGains = field(default_factory=TierGains)
 
-    def open(
-        self, wish: ChainWish, ahead: Callable[[int, Sequence[int]], None] = _nowhere
-    ) -> Chain:
-        """The tiers in the middle that are worth it are at work from now on. `ahead(position, ids)`
-        is told what the lowest of them expects."""
-        names = [wish.below, *wish.through, wish.last]
-        gain = self._gain(wish, "-".join(name for name in names if name))
+    def turn(self, wish: ChainWish) -> ChainTurn:
+        """Which of the tiers in the middle are worth it now, or are to be tried."""
+        gain = self._gains.of(
+            chain=_name(wish),
+            model=wish.model,
+            drafter=wish.request.caller.id if wish.below else "",
+            tiers=wish.through,
+        )
         used = gain.choose() if self.adapts else frozenset(wish.through)
-        report = ChainReport(chain="-".join(filter(None, names)), used=sorted(used))
+        return ChainTurn(wish=wish, used=used, gain=gain, at=self.verifiers.clock.now())
+
+    def open(
+        self, turn: ChainTurn, job: Job, ahead: Callable[[int, Sequence[int]], None] = _nowhere
+    ) -> Chain:
+        """The tiers of this turn are at work on the `job` from now on, whose prompt's ids only they
+        need. `ahead(position, ids)` is told what the lowest of them expects."""
+        wish = turn.wish
         chain = Chain(
-            names=names,
-            report=report,
+            names=[wish.below, *wish.through, wish.last],
+            report=ChainReport(chain=_name(wish), used=sorted(turn.used)),
             clock=self.verifiers.clock,
+            begun=turn.at,
             ahead=ahead,
-            ended=partial(self._ended, gain),
+            ended=partial(self._ended, turn.gain),
         )
         chain.start(
             [
-                self._middle(chain, place, stage, wish)
+                self._middle(chain, place, stage, wish, job)
                 for place, stage in enumerate(wish.through, 1)
-                if stage in used
+                if stage in turn.used
             ]
         )
         return chain
@@ -99,22 +118,16 @@ class Chains:
             "tried again now and then"
         }
 
-    def _gain(self, wish: ChainWish, chain: str) -> TierGain:
-        return self._gains.of(
-            chain=chain,
-            model=wish.model,
-            drafter=wish.request.caller.id if wish.below else "",
-            tiers=wish.through,
-        )
-
     def _ended(self, gain: TierGain, report: ChainReport) -> None:
         if report.whole and report.first_s is not None:
             gain.observe(report.used, report.tokens, report.first_s, report.rest_s)
         gains = {tier: value for tier in gain.tiers if (value := gain.gain(tier)) is not None}
         self.telemetry.chain_ended(report, gains)
 
-    def _middle(self, chain: Chain, place: int, stage: str, wish: ChainWish) -> MiddleTier:
-        job, (request, tier) = wish.job, _at_stage(wish.request, stage)
+    def _middle(
+        self, chain: Chain, place: int, stage: str, wish: ChainWish, job: Job
+    ) -> MiddleTier:
+        request, tier = _at_stage(wish.request, stage)
         return MiddleTier(
             place=place,
             verifiers=self.verifiers,
@@ -132,6 +145,10 @@ class Chains:
             lead=Lead(most=job.sampling.get("max_tokens")),
             report=MiddleTierReport(tier=stage),
         )
+
+
+def _name(wish: ChainWish) -> str:
+    return "-".join(name for name in (wish.below, *wish.through, wish.last) if name)
 
 
 def _at_stage(request: InferenceRequest, stage: str) -> tuple[InferenceRequest, Tier | None]:

@@ -16,7 +16,7 @@ from gateway.core.types import Endpoint, InferenceRequest
 from gateway.errors import GatewayError
 from gateway.protocol.virtual_models import AUTO, OF_TIER
 from gateway.serving.chain.chain import Chain
-from gateway.serving.chain.chains import Chains, ChainWish
+from gateway.serving.chain.chains import Chains, ChainTurn, ChainWish
 from gateway.serving.requests.relay import InferenceHandler, Sink
 from gateway.serving.speculation.drafted_server import DraftedServer
 
@@ -100,14 +100,14 @@ class ChainedRequest:
             below="",
             last=self._last,
             model=model,
-            job=Job(session="", model=model, prompt=(), sampling=_sampling(fields)),
             request=self._request,
             tokenizer=tokenizer,
         )
         messages = None if _shapes_prompt(fields) else fields.get("messages")
         return ChainSource(
             chains=self._models.chains,
-            wish=wish,
+            turn=self._models.chains.turn(wish),
+            job=Job(session="", model=model, prompt=(), sampling=_sampling(fields)),
             vocabulary=facts.vocabulary,
             messages=messages if isinstance(messages, list) else (),
         )
@@ -132,17 +132,20 @@ class ChainSource:
         self,
         *,
         chains: Chains,
-        wish: ChainWish,
+        turn: ChainTurn,
+        job: Job,
         vocabulary: int | None,
         messages: Sequence[Mapping[str, Any]],
     ) -> None:
         self._chains = chains
-        self._wish = wish
+        self._turn = turn
+        self._job = job
         self._vocabulary = vocabulary
         self._leave: LeaveDrafts | None = None
         self._chain: Chain | None = None
         self._prompt: Sequence[int] = ()
-        self._task = asyncio.create_task(self._begin_early(messages)) if messages else None
+        early = messages if turn.used else ()
+        self._task = asyncio.create_task(self._begin_early(early)) if early else None
 
     def start(self, leave: LeaveDrafts) -> None:
         self._leave = leave
@@ -168,15 +171,14 @@ class ChainSource:
 
     def _begin(self, prompt: Sequence[int]) -> None:
         self._prompt = prompt
-        job = replace(self._wish.job, prompt=prompt)
-        self._chain = self._chains.open(replace(self._wish, job=job))
+        self._chain = self._chains.open(self._turn, replace(self._job, prompt=prompt))
         if self._leave is not None:
             self._chain.connect(self._leave, self._vocabulary)
 
     async def _begin_early(self, messages: Sequence[Mapping[str, Any]]) -> None:
         # Where nobody tells, the tiers begin later.
         with suppress(GatewayError):
-            self._begin(await self._chains.prompt_of(self._wish, messages))
+            self._begin(await self._chains.prompt_of(self._turn.wish, messages))
 
     def _end_early(self) -> None:
         if self._task is not None:

@@ -25,7 +25,7 @@ from gateway.protocol.device_link.speculation import Draft, Open
 from gateway.protocol.headers import harmless_id
 from gateway.protocol.paths import COMPLETIONS
 from gateway.protocol.virtual_models import OF_TIER
-from gateway.serving.chain.chains import Chains, ChainWish
+from gateway.serving.chain.chains import Chains, ChainTurn, ChainWish
 from gateway.serving.chain.verification import ChainVerification
 from gateway.serving.devices.drafting.drafts import DraftForwarder
 from gateway.serving.devices.drafting.reply import SessionReply
@@ -225,17 +225,17 @@ class DraftingSession:
     async def _open(self, slot: EndpointSlot) -> Verification | None:
         """Start the answer at the endpoint, or go on with it there; None where it is complete."""
         choice, state = slot.choice, self._state
-        verifier, endpoint = self._deps.verifiers.verifier, choice.state.endpoint
-        await self._jobs.prepare(choice)
+        turn = self._turn(choice)
+        await self._jobs.prepare(choice, needs_ids=turn is not None and bool(turn.used))
         try:
             job = await self._jobs.job(choice, self._deps.new_id())
             if job is None:
                 self._relay.end = AnswerEnd("length")
                 return None
-            verification = await self._start(slot, job, verifier.facts(endpoint))
+            verification = await self._start(slot, job, turn)
         except InvalidRequest as error:
             if state.resumed_at:
-                raise continuation_refused(endpoint.id) from error
+                raise continuation_refused(choice.state.endpoint.id) from error
             raise
         if state.prompt:
             self._opened(slot, verification)
@@ -261,38 +261,46 @@ class DraftingSession:
             prompt=self._state.prompt if self._frame.messages else (),
         )
 
-    async def _start(self, slot: EndpointSlot, job: Job, facts: DraftFacts) -> Verification:
+    def _turn(self, choice: Choice) -> ChainTurn | None:
+        """Of the tiers in the middle at an answer of this endpoint; None where it has none."""
+        frame, chains, verifier = self._frame, self._deps.chains, self._deps.verifiers.verifier
+        if not frame.through:
+            return None
+        if not verifier.facts(choice.state.endpoint).per_step:
+            names = (Tier.DEVICE, *frame.through, self._tier)
+            chains.unused("-".join(names), "endpoint-takes-no-drafts")
+            return None
+        return chains.turn(
+            ChainWish(
+                through=frame.through,
+                below=Tier.DEVICE,
+                last=self._tier,
+                model=choice.model,
+                request=self._request,
+                tokenizer=frame.tokenizer,
+            )
+        )
+
+    async def _start(self, slot: EndpointSlot, job: Job, turn: ChainTurn | None) -> Verification:
         """The answer at the endpoint; with tiers in the middle, which begin before it has
         accepted."""
-        frame, endpoint = self._frame, slot.choice.state.endpoint
-        verifier = self._deps.verifiers.verifier
+        verifier, endpoint = self._deps.verifiers.verifier, slot.choice.state.endpoint
         early = verifier.early(endpoint, job.session)
-        if not frame.through or not facts.per_step:
-            if frame.through:
-                names = (Tier.DEVICE, *frame.through, self._tier)
-                self._deps.chains.unused("-".join(names), "endpoint-takes-no-drafts")
+        if turn is None:
             if early is not None:
                 self._drafts.connect(early)
             verification = slot.answer = await verifier.open(endpoint, job)
             return verification
-        wish = ChainWish(
-            through=frame.through,
-            below=Tier.DEVICE,
-            last=self._tier,
-            model=slot.choice.model,
-            job=job,
-            request=self._request,
-            tokenizer=frame.tokenizer,
-        )
         ahead = partial(self._reply.ahead, len(self._state.verified))
-        chain = self._deps.chains.open(wish, ahead)
+        chain = self._deps.chains.open(turn, job, ahead)
         answer = slot.answer = ChainVerification(chain)
+        vocabulary = verifier.facts(endpoint).vocabulary
         if early is not None:
-            chain.connect(early, facts.vocabulary)
+            chain.connect(early, vocabulary)
         self._drafts.connect(answer.draft)
         last = await verifier.open(endpoint, job)
         answer.connect(last)
-        chain.connect(last.draft, facts.vocabulary)
+        chain.connect(last.draft, vocabulary)
         return answer
 
 

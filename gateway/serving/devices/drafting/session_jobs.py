@@ -30,16 +30,17 @@ class SessionJobs:
     verifier: Verifier
     relay: TokenRelay
 
-    async def prepare(self, choice: Choice) -> None:
+    async def prepare(self, choice: Choice, *, needs_ids: bool) -> None:
         """Look at the frame with the endpoint's eyes: from then on the state knows its vocabulary,
-        and the prompt's ids unless the engine is to make them.
+        and the prompt's ids unless the engine is to make them. `needs_ids`: others do, who draft
+        for it.
 
         Raises InvalidRequest, UpstreamError.
         """
         state, verifier, endpoint = self.state, self.verifier, choice.state.endpoint
         # An engine that makes the prompt itself saves a round trip before the first token. Who goes
-        # on with an answer, or drafts for it in the middle, needs the ids before.
-        ids_first = state.verified or self.frame.through or not verifier.takes_messages(endpoint)
+        # on with an answer needs the ids before.
+        ids_first = needs_ids or state.verified or not verifier.takes_messages(endpoint)
         if not state.prompt and ids_first:
             state.prompt = await verifier.tokenize(endpoint, choice.model, self.frame.messages)
         state.vocabulary = verifier.facts(endpoint).vocabulary

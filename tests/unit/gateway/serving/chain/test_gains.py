@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gateway.core.speculation.job import Job
-from gateway.serving.chain.chains import ChainWish
-from tests.unit.gateway.build import request
 from tests.unit.gateway.fakes import StoppedClock
 from tests.unit.gateway.rig import SharedRig
+from tests.unit.gateway.serving.chain.gains import edge_cloud
 from tests.unit.gateway.serving.devices.device_rig import until
 
 pytestmark = pytest.mark.anyio
@@ -21,19 +20,12 @@ class Answers:
         self.clock = StoppedClock()
         self.rig = SharedRig(verified={"edge:1": lambda: [None]}, clock=self.clock)
         self.chains = self.rig.shared.chains
-        self.wish = ChainWish(
-            through=["edge"],
-            below="",
-            last="cloud",
-            model="rill-cloud",
-            job=Job(session="0", model="rill-cloud", prompt=[1]),
-            request=request("rill-cloud"),
-            tokenizer="f",
-        )
+        self.wish = edge_cloud()
 
     def one(self, step_s: dict[bool, float]) -> bool:
         """An answer whose steps take so long with the edge and without. Whether it had it."""
-        chain = self.chains.open(self.wish)
+        job = Job(session="0", model="rill-cloud", prompt=[1])
+        chain = self.chains.open(self.chains.turn(self.wish), job)
         chain.connect(lambda runs: True, None)
         with_it = bool(chain.per_step is not None)
         for _ in range(5):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from gateway.protocol.paths import CHAT
 from gateway.serving.speculation.chained import ChainedModels, ChainedRequest, ChainSource
 from tests.unit.gateway.build import request, state
 from tests.unit.gateway.rig import SharedRig
+from tests.unit.gateway.serving.chain.gains import leave_out_edge
 from tests.unit.gateway.serving.devices.device_rig import until
 from tests.unit.gateway.serving.speculation.test_drafted_server import Engines
 
@@ -111,6 +113,22 @@ async def test_where_more_than_its_messages_makes_the_prompt_the_edge_waits_for_
     assert chained.rig.verifier.tokenized == []
     await chained.end(source)
     assert len(chained.rig.chains.reports) == 1
+
+
+async def test_a_tier_that_is_left_out_is_asked_for_nothing() -> None:
+    chained = Chained()
+    leave_out_edge(chained.rig.shared.chains)
+    source = chained.source()
+    assert source is not None
+    source.start(chained.leave)
+    await asyncio.sleep(0)
+    source.prompt(PROMPT)
+    source.advance([5, 6])
+    await chained.end(source)
+    assert chained.prompts() == []
+    assert chained.rig.verifier.tokenized == []
+    (report,) = chained.rig.chains.reports
+    assert (report.used, report.written) == ([], {"cloud": 2})
 
 
 async def test_a_tier_that_may_not_see_the_request_is_not_told_its_prompt() -> None:

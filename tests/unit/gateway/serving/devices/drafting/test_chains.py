@@ -14,6 +14,7 @@ from gateway.core.types import EndpointState
 from gateway.protocol.device_link import speculation as wire
 from tests.unit.gateway.build import state
 from tests.unit.gateway.fakes import FakeVerification, VerifiedPiece, VerifiedScripts, broken
+from tests.unit.gateway.serving.chain.gains import leave_out_edge
 from tests.unit.gateway.serving.devices.device_rig import DeviceRig, FakeLink, opening, until
 
 pytestmark = pytest.mark.anyio
@@ -220,6 +221,26 @@ async def test_a_cloud_that_takes_no_drafts_has_no_chain_and_that_is_counted() -
     await until(lambda: link.of(wire.Done))
     assert [job.model for job in rig.verifier.jobs] == ["rill-cloud"]
     assert rig.chains.reasons == [("device-edge-cloud", "endpoint-takes-no-drafts")]
+    link.leave()
+    await task
+    rig.assert_nothing_left_open()
+
+
+async def test_nothing_waits_for_a_middle_that_is_left_out() -> None:
+    first = Batch(ids=[5, 6], prompt=[97, 98], reason="length")
+    rig = DeviceRig([state("edge:1"), state("cloud:1", "cloud")], {"cloud:1": lambda: [first]})
+    rig.verifier.makes_prompts = True
+    messages = [{"role": "user", "content": "ab"}]
+    ask = opening(tier="cloud", through=("edge",), prompt=[], messages=messages)
+    leave_out_edge(rig.shared.chains, below="device", caller="device phone")
+    link = FakeLink(wire.Hello(wire.VERSION), ask)
+    task = rig.connect(link)
+    await until(lambda: link.of(wire.Done))
+    (job,) = rig.verifier.jobs
+    assert (job.model, job.messages) == ("rill-cloud", messages)
+    assert not rig.verifier.tokenized
+    (report,) = rig.chains.reports
+    assert (report.used, report.written) == ([], {"cloud": 2})
     link.leave()
     await task
     rig.assert_nothing_left_open()
