@@ -26,9 +26,9 @@ KNOWN = 2.5
 SURPRISE = 1.2
 """A try that takes less than what is known by more than this factor, and by more than answers
 usually differ, is soon followed by another."""
-TRY_EVERY, CLEARNESS, RAREST = 4, 40.0, 256
-"""Answers between two tries of another way: the first while its pace is not known, or there is no
-difference; more by so much times the logarithm of the quotient; the last at most."""
+UNKNOWN_EVERY, TRY_EVERY, CLEARNESS, RAREST = 2, 4, 40.0, 256
+"""Answers between two tries of another way: the first while its pace is not known, the second where
+there is no difference; more by so much times the logarithm of the quotient; the last at most."""
 MAX_GAINS = 4096
 """Chains, with who drafts for them, whose gains are kept."""
 
@@ -145,7 +145,9 @@ class TierGain:
 
     def _pause(self, other: frozenset[str]) -> float:
         quotient = self._quotient(self.used, other)
-        if quotient is None or self._surprised:
+        if quotient is None:
+            return UNKNOWN_EVERY
+        if self._surprised:
             return TRY_EVERY
         return min(RAREST, TRY_EVERY * (1.0 + CLEARNESS * abs(log(quotient))))
 

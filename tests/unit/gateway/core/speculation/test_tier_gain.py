@@ -125,7 +125,7 @@ def test_answers_that_differ_by_half_do_not_make_it_try_more_than_it_can_win(gai
         taken = answers(rule, edge(gain), 400, seed + 1000, noise=0.7)
         slow = taken[frozenset() if gain > 1 else frozenset({"edge"})]
         lost.append(slow / 400 * (max(gain, 1 / gain) - 1))
-    assert sum(lost) / len(lost) < 0.025
+    assert sum(lost) / len(lost) < 0.03
 
 
 def test_what_one_device_makes_of_a_tier_does_not_take_it_from_another() -> None:
