@@ -33,7 +33,7 @@ MAX_GAINS = 4096
 """Chains, with who drafts for them, whose gains are kept."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Pace:
     """How answers come in one way: the seconds to their first tokens, and the tokens after those
     with their seconds. Recent ones count more. `spread` is the mean square of how far answers were

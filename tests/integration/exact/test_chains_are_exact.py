@@ -182,7 +182,18 @@ async def test_an_edge_that_dies_in_the_middle_changes_nothing(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("how", [{}, {"ignore_eos": True}, {"stop": ["e"]}], ids=str)
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"ignore_eos": True},
+        {"stop": ["e"]},
+        {"logprobs": True, "top_logprobs": 2},
+        {"response_format": {"type": "json_object"}},
+        {"logit_bias": {"40": 5, "50": -5}},
+    ],
+    ids=str,
+)
 def test_a_caller_without_a_device_hears_what_the_cloud_says(
     fleet: ChainFleet, stream: bool, how: dict[str, Any]
 ) -> None:

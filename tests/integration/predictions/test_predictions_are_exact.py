@@ -56,6 +56,18 @@ def test_the_answer_is_the_one_without_whatever_is_predicted(
         assert not predicted.ids
 
 
+@pytest.mark.parametrize("text", ['{"sorted": [12, 20', "no JSON at all"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_predicted_answer_keeps_the_form_that_it_must_have(
+    asker: Asker, stream: bool, text: str
+) -> None:
+    asked = {**ASKED[CHAT], "max_tokens": LENGTH, "stream": stream}
+    asked |= {"response_format": {"type": "json_object"}}
+    own = asker.ask(CHAT, **asked)
+    assert asker.ask(CHAT, **asked, **predicting(own.text)).said == own.said
+    assert asker.ask(CHAT, **asked, **predicting(text)).said == own.said
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
 def test_a_right_prediction_saves_most_of_the_steps(asker: Asker, path: str, stream: bool) -> None:
