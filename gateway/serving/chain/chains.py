@@ -62,15 +62,19 @@ class Chains:
     adapts: bool = True
     _gains: TierGains = field(default_factory=TierGains)
 
-    def turn(self, wish: ChainWish) -> ChainTurn:
-        """Which of the tiers in the middle are worth it now, or are to be tried."""
+    def turn(self, wish: ChainWish, before: ChainTurn | None = None) -> ChainTurn:
+        """Which of the tiers in the middle are worth it now, or are to be tried. `before`: the turn
+        that the answer had at an endpoint that broke; it keeps its tiers."""
         gain = self._gains.of(
             chain=_name(wish),
             model=wish.model,
             drafter=wish.request.caller.id if wish.below else "",
             tiers=wish.through,
         )
-        used = gain.choose() if self.adapts else frozenset(wish.through)
+        if before is not None:
+            used = before.used
+        else:
+            used = gain.choose() if self.adapts else frozenset(wish.through)
         return ChainTurn(wish=wish, used=used, gain=gain, at=self.verifiers.clock.now())
 
     def open(

@@ -109,6 +109,7 @@ class DraftingSession:
             telemetry=deps.telemetry,
             requests=deps.verifiers.telemetry,
         )
+        self._last_turn: ChainTurn | None = None
         self._jobs = SessionJobs(
             frame=frame, state=state, verifier=deps.verifiers.verifier, relay=self._relay
         )
@@ -270,16 +271,16 @@ class DraftingSession:
             names = (Tier.DEVICE, *frame.through, self._tier)
             chains.unused("-".join(names), "endpoint-takes-no-drafts")
             return None
-        return chains.turn(
-            ChainWish(
-                through=frame.through,
-                below=Tier.DEVICE,
-                last=self._tier,
-                model=choice.model,
-                request=self._request,
-                tokenizer=frame.tokenizer,
-            )
+        wish = ChainWish(
+            through=frame.through,
+            below=Tier.DEVICE,
+            last=self._tier,
+            model=choice.model,
+            request=self._request,
+            tokenizer=frame.tokenizer,
         )
+        self._last_turn = turn = chains.turn(wish, self._last_turn)
+        return turn
 
     async def _start(self, slot: EndpointSlot, job: Job, turn: ChainTurn | None) -> Verification:
         """The answer at the endpoint; with tiers in the middle, which begin before it has
