@@ -6,11 +6,12 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import structlog
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deploy.reference.markdown import GENERATED, code, paragraphs, table
 from gateway.api.listeners import FOR_OPERATORS, for_callers
@@ -102,6 +103,26 @@ async def routes(operations: ASGIApp) -> list[tuple[str, str]]:
     return sorted(found, key=lambda each: (not for_callers(each[1]), each[1], each[0]))
 
 
+class _Enough(BaseException):
+    """A stream has begun, which may never end by itself."""
+
+
+def _beginnings(app: ASGIApp) -> ASGIApp:
+    """`app`, of whose streams only the first piece is waited for."""
+
+    async def beginning(scope: Scope, receive: Receive, send: Send) -> None:
+        async def first(message: Message) -> None:
+            goes_on = bool(message.get("more_body"))
+            await send({**message, "more_body": False} if goes_on else message)
+            if goes_on:
+                raise _Enough
+
+        with suppress(_Enough):
+            await app(scope, receive, first)
+
+    return beginning
+
+
 def _client(app: ASGIApp) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1")
 
@@ -112,7 +133,7 @@ async def _ask(app: ASGIApp, method: str, path: str, token: str | None) -> str:
     concrete = re.sub("{[^}]*}", "x", path)
     if method == "WebSocket":
         return await _connect(app, concrete, headers)
-    async with _client(app) as client:
+    async with _client(_beginnings(app)) as client:
         content = b"{}" if method == "POST" else b""
         answer = await client.request(method, concrete, headers=headers, content=content)
     body = answer.json() if "json" in answer.headers.get("content-type", "") else {}

@@ -233,6 +233,11 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         "Every endpoint that may answer, the gateway's queue, or its room for bodies is full.",
         "Try again after `Retry-After`; add replicas if it persists.",
     ),
+    "too_many_consoles": ErrorCode(
+        errors.Overloaded,
+        "As many consoles look at this gateway as may at a time.",
+        "Close one; each page at `/` that is open counts.",
+    ),
     "draining": ErrorCode(
         errors.Draining,
         "The gateway is about to stop and takes no more requests.",

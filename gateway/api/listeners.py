@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.api.description.pages import gateway_page
+from gateway.api.console.pages import PREFIX as CONSOLE
+from gateway.api.description.pages import callers_page
 from gateway.api.error_handlers import error_body, other_method, render
 from gateway.api.inference import PATHS
 from gateway.api.operators.admin_token import AdminGate
@@ -30,7 +31,7 @@ METHODS: Mapping[str, Sequence[str]] = {ROOT: _READ, READY: _READ, ENROL_PATH: (
 """Of the routes that are answered here, and of the callers' one among paths of operators': by
 another method it is `/v1/devices/{id}`."""
 FOR_OPERATORS = frozenset({"/metrics", "/docs", "/openapi.json", "/v1/devices"})
-FOR_OPERATORS_BELOW = ("/v1/admin/", "/v1/devices/", "/docs/")
+FOR_OPERATORS_BELOW = ("/v1/admin/", "/v1/devices/", "/docs/", CONSOLE)
 
 
 def for_callers(path: str) -> bool:
@@ -65,10 +66,13 @@ class PublicRoutes:
             await self._app(scope, receive, send)
         elif path == READY:
             await self._show_readiness(scope, receive, send)
-        elif path == ROOT:
-            await _page(scope, callers=True)(scope, receive, send)
-        elif self._gate is None or not for_operators(path):
+        elif path == ROOT and self._gate is None:
+            await callers_page(str(Request(scope).base_url))(scope, receive, send)
+        elif self._gate is None or not (path == ROOT or for_operators(path)):
             await _not_found(scope)(scope, receive, send)
+        elif path == ROOT or path.startswith(CONSOLE):
+            # The console's page and its files tell nothing: what they show, they have to ask for.
+            await self._app(scope, receive, send)
         else:
             try:
                 self._check_operator(self._gate, scope)
@@ -105,12 +109,10 @@ class OperatorRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        if scope["type"] == "http" and (path in (READY, HEALTH) or for_operators(path)):
-            await self._app(scope, receive, send)
-        elif path == ROOT and _by_other_method(scope):
+        if path == ROOT and _by_other_method(scope):
             await _other_method(scope)(scope, receive, send)
-        elif scope["type"] == "http" and path == ROOT:
-            await _page(scope, callers=False)(scope, receive, send)
+        elif scope["type"] == "http" and (path in (ROOT, READY, HEALTH) or for_operators(path)):
+            await self._app(scope, receive, send)
         elif scope["type"] == "http":
             await _not_found(scope)(scope, receive, send)
         else:
@@ -122,11 +124,6 @@ def _authorization(scope: Scope) -> HTTPAuthorizationCredentials | None:
     shown = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     token = bearer_token(shown.decode("latin-1"))
     return HTTPAuthorizationCredentials(scheme="Bearer", credentials=token) if token else None
-
-
-def _page(scope: Scope, *, callers: bool) -> Response:
-    base_url = str(Request(scope).base_url)
-    return gateway_page(base_url, callers=callers, operators=not callers)
 
 
 def _by_other_method(scope: Scope) -> bool:

@@ -113,6 +113,15 @@ class Telemetry(Protocol):
     def shed(self, reason: str) -> None: ...
 
 
+class Onlooker(Protocol):
+    """Who looks at requests as they end, such as the console. It neither waits nor raises, and no
+    request counts on it. `asked`: the model that the caller asked for; `status` is what it got."""
+
+    def request_ended(self, outcome: Outcome, *, asked: str, status: int) -> None: ...
+
+    def session_ended(self, outcome: SessionOutcome) -> None: ...
+
+
 class Verification(Protocol):
     """One answer that an engine makes, for which drafts may be left at any time.
 

@@ -35,9 +35,10 @@ from gateway.api import error_handlers
 from gateway.api.operations import readiness
 from gateway.core.cascade.predictor_choice import Predictors
 from gateway.core.collective.templates import Templates
-from gateway.core.ports import Clock
+from gateway.core.ports import Clock, Onlooker
 from gateway.core.routing.routing import Routing
 from gateway.protocol.openai import Readiness
+from gateway.serving.console.onlooker import ConsoleOnlooker
 from gateway.serving.requests.drain import Drain, DrainTimes
 from gateway.serving.requests.media_names import MediaNames
 from gateway.serving.requests.relay import OwnServer
@@ -51,6 +52,7 @@ from gateway.wiring.collective import (
     choose_embedder,
     collective_templates,
 )
+from gateway.wiring.console import build_onlooker
 from gateway.wiring.devices import DeviceParts, DeviceTelemetries, build_devices
 from gateway.wiring.endpoints import EndpointUpkeep, discovery_scope
 from gateway.wiring.resumable import ResumableParts, build_resumable
@@ -105,6 +107,7 @@ class GatewayParts:
     drain: Drain
     media_names: MediaNames
     own_server: OwnServer
+    onlooker: ConsoleOnlooker
     output: LineWriter | None
 
     @property
@@ -177,8 +180,13 @@ async def build_parts(
     clock, registry = MonotonicClock(), CollectorRegistry()
     is_model = pools.model_names(settings, endpoints)
     keys = KeyMetrics(registry)
+    onlooker = build_onlooker(clock)
     requests = RequestTelemetry(
-        registry=registry, status_of=error_handlers.status_of, is_model=is_model, keys=keys
+        registry=registry,
+        status_of=error_handlers.status_of,
+        is_model=is_model,
+        keys=keys,
+        onlooker=onlooker,
     )
     registry.register(EndpointMetrics(endpoints.states, clock))
     registry.register(PoolMetrics(endpoints))
@@ -215,7 +223,7 @@ async def build_parts(
         telemetry=requests,
         chain_telemetry=ChainMetrics(registry),
     )
-    telemetries = _device_telemetries(registry, requests)
+    telemetries = _device_telemetries(registry, requests, onlooker)
     devices = build_devices(settings, shared=shared, store=state.shared, telemetries=telemetries)
     access = await build_access(
         stack,
@@ -266,6 +274,7 @@ async def build_parts(
             engines=MailboxEngines(server, upkeep.mailboxes),
         ),
         output=output,
+        onlooker=onlooker,
     )
     registry.register(ConditionMetrics(parts.conditions))
     registry.register(_log_metrics(output, models.outcomes))
@@ -310,12 +319,12 @@ def _log_metrics(output: LineWriter | None, outcomes: OutcomeFile | None) -> Log
 
 
 def _device_telemetries(
-    registry: CollectorRegistry, requests: RequestTelemetry
+    registry: CollectorRegistry, requests: RequestTelemetry, onlooker: Onlooker
 ) -> DeviceTelemetries:
     return DeviceTelemetries(
         devices=DeviceMetrics(registry),
         members=MemberMetrics(registry),
-        sessions=DraftingTelemetry(registry, requests.count),
+        sessions=DraftingTelemetry(registry, requests.count, onlooker),
     )
 
 

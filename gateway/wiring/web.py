@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from fastapi import FastAPI, HTTPException, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp
@@ -13,6 +13,8 @@ from gateway.adapters.memory_limit import memory_limit_bytes
 from gateway.api import error_handlers
 from gateway.api.caller_key import CallerGate
 from gateway.api.collective import collective_router
+from gateway.api.console.pages import serve_console
+from gateway.api.console.routes import ConsoleSource, console_router
 from gateway.api.description.document import describe
 from gateway.api.description.inference import documented_inference
 from gateway.api.description.pages import serve_pages
@@ -29,7 +31,12 @@ from gateway.api.requests.response_holders import ResponseHolders
 from gateway.api.resumable import streams_router
 from gateway.core.bodies.body_outline import OutlineLimits
 from gateway.core.bodies.request_bounds import RequestBounds
-from gateway.protocol.browser_guard import BrowserGuard, guarded_hosts, guarded_origins
+from gateway.protocol.browser_guard import (
+    BrowserGuard,
+    guarded_hosts,
+    guarded_origins,
+    is_loopback,
+)
 from gateway.protocol.device_link.speculation import PATH
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
 from gateway.serving.requests.body_room import BodyRoom
@@ -37,6 +44,7 @@ from gateway.serving.requests.stored_responses import StoredResponses
 from gateway.serving.speculation.chained import ChainedModelHandler
 from gateway.settings import Settings
 from gateway.settings.bounds import RequestLimits
+from gateway.wiring.console import MapView
 from gateway.wiring.parts import GatewayParts
 from gateway.wiring.pools import composed_models
 from gateway.wiring.shared import build_inference
@@ -154,6 +162,27 @@ def public_routes(settings: Settings, parts: GatewayParts, rest: ASGIApp) -> ASG
     )
 
 
+def _console(settings: Settings, parts: GatewayParts) -> APIRouter:
+    """For operators; and on a laptop, where neither keys nor an admin token are configured and
+    only the machine itself reaches the gateway, for everybody."""
+    apart, access = settings.operations.port is not None, parts.access.access
+    clock = parts.shared.clock
+    host = settings.operations.host if apart else settings.listen.host
+    gate = AdminGate(settings.admin.digest, open=lambda: is_loopback(host) and access.open)
+    view = MapView(
+        endpoints=parts.endpoints,
+        members=parts.devices.members,
+        conditions=parts.conditions,
+        way=parts.verification.verifier.way,
+        clock=clock,
+        callers=not apart,
+    )
+    source = ConsoleSource(
+        feed=parts.onlooker.feed, map=view, draining=lambda: parts.draining, clock=clock
+    )
+    return console_router(gate, source)
+
+
 def fastapi_app(settings: Settings, parts: GatewayParts) -> FastAPI:
     """Every route, those of inference for their description alone."""
     gate = CallerGate(parts.access.access)
@@ -184,10 +213,12 @@ def fastapi_app(settings: Settings, parts: GatewayParts) -> FastAPI:
         collective_router(gate, parts.models.collective.feedback),
         documented_inference(passed_through),
         streams_router(gate, parts.resumable.answers),
+        _console(settings, parts),
     ):
         app.include_router(router)
     describe(app)
     serve_pages(app)
+    serve_console(app)
     app.add_middleware(HeadRequests)
     app.router.routes.append(WebSocketRoute(PATH, parts.devices.route))
     return app

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from gateway.adapters.prometheus.requests import milliseconds
 from gateway.core.outcome import Outcome
+from gateway.core.ports import Onlooker
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import Step
 
@@ -27,12 +28,16 @@ PLACES = 16
 
 class DraftingTelemetry:
     """The `SessionTelemetry` port. A session counts among the ordinary requests as well, with its
-    times and tokens: `count_request` does that."""
+    times and tokens: `count_request` does that. `onlooker`: who is told of each as well."""
 
     def __init__(
-        self, registry: CollectorRegistry, count_request: Callable[[Outcome], None]
+        self,
+        registry: CollectorRegistry,
+        count_request: Callable[[Outcome], None],
+        onlooker: Onlooker | None = None,
     ) -> None:
         self._count_request = count_request
+        self._onlooker = onlooker
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"tierflow_{name}", text, labels, registry=registry)
@@ -99,6 +104,8 @@ class DraftingTelemetry:
         self._bytes.labels(tier, "up").observe(outcome.bytes_up)
         self._bytes.labels(tier, "down").observe(outcome.bytes_down)
         self._count_request(outcome.request)
+        if self._onlooker is not None:
+            self._onlooker.session_ended(outcome)
         _log(tier, outcome)
 
     def drafts(self, tier: str, fate: str, tokens: int) -> None:

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from gateway.adapters.prometheus.keys import KeyMetrics
 from gateway.core.admission import ShedReason
 from gateway.core.outcome import Outcome
+from gateway.core.ports import Onlooker
 from gateway.core.types import Endpoint
 
 log = structlog.get_logger("tierflow.request")
@@ -31,6 +32,7 @@ class RequestTelemetry:
 
     `status_of` gives the HTTP status that a caller gets with an error; `is_model` tells the names
     of models that are configured or served from what a caller made up. `keys` counts by key.
+    `onlooker`: who is told of each request as well.
     """
 
     def __init__(
@@ -40,7 +42,9 @@ class RequestTelemetry:
         status_of: Callable[[type[BaseException]], int],
         is_model: Callable[[str], bool],
         keys: KeyMetrics,
+        onlooker: Onlooker | None = None,
     ) -> None:
+        self._onlooker = onlooker
         self._registry = registry
         self._status_of = status_of
         self._is_model = is_model
@@ -181,19 +185,22 @@ class RequestTelemetry:
 
     def finished(self, outcome: Outcome) -> None:
         self.count(outcome)
-        request = outcome.request
+        request, status = outcome.request, self._status(outcome)
+        # What the caller wrote is shown only if it is a model's name.
+        asked = request.model if outcome.model or self._is_model(request.model) else "unknown"
+        if self._onlooker is not None:
+            self._onlooker.request_ended(outcome, asked=request.chain or asked, status=status)
         log.info(
             "subrequest" if request.parent else "request",
             request_id=request.id,
             path=request.path,
-            # What the caller wrote is logged only if it is a model's name.
-            asked=request.model if outcome.model or self._is_model(request.model) else "unknown",
+            asked=asked,
             model=outcome.model,
             tier=outcome.tier,
             endpoint=outcome.endpoint,
             reason=outcome.reason,
             outcome=outcome.kind,
-            status=self._status(outcome),
+            status=status,
             stream=request.stream,
             attempts=outcome.attempts,
             resumptions=outcome.resumptions,

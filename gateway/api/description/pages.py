@@ -1,4 +1,5 @@
-"""The pages for browsers: the one at `/`, and the description of the API with its files."""
+"""The description of the API for browsers, and the page at `/` where operators have an address of
+their own."""
 
 from __future__ import annotations
 
@@ -49,35 +50,21 @@ _FOR_CALLERS = (
     PageLink("/ready", "whether anything can be answered, and why not"),
     PageLink("/health", "whether the gateway lives"),
 )
-_FOR_OPERATORS = (
-    PageLink("/docs", "every route, to be tried out"),
-    PageLink("/openapi.json", "the same for programs"),
-    PageLink("/metrics", "Prometheus metrics"),
-)
 
 
-def gateway_page(base_url: str, *, callers: bool, operators: bool) -> Response:
-    """The page at `/` of an address that has the routes of these. `base_url`: as it was asked."""
-    links: tuple[PageLink, ...] = _FOR_CALLERS if callers else _FOR_CALLERS[1:]
-    if operators:
-        links += _FOR_OPERATORS
+def callers_page(base_url: str) -> Response:
+    """The page at `/` of an address for callers alone. `base_url`: as it was asked."""
     page = root_page(
         "Tierflow gateway",
-        "One API for pools of engines and for devices, as OpenAI's and Anthropic's clients know it."
-        if callers
-        else "The operators' address of the gateway.",
-        links,
-        asked_at=base_url if callers else "",
+        "One API for pools of engines and for devices, for OpenAI's and Anthropic's clients.",
+        _FOR_CALLERS,
+        asked_at=base_url,
     )
     return Response(page, headers=dict(HEADERS))
 
 
 def serve_pages(app: FastAPI) -> None:
-    """Have `app` serve them."""
-
-    @app.get("/", include_in_schema=False)
-    async def root(request: Request) -> Response:
-        return gateway_page(str(request.base_url), callers=True, operators=True)
+    """Have `app` serve the description."""
 
     @app.get("/docs", include_in_schema=False)
     async def description() -> Response:

@@ -66,6 +66,11 @@ class Access:
         self._max_priority = max_priority
         self._telemetry = telemetry
 
+    @property
+    def open(self) -> bool:
+        """Whether callers need not show who they are."""
+        return not self._required()
+
     async def identify(
         self, authorization: str, peer: str = "", headers: Iterable[tuple[bytes, bytes]] = ()
     ) -> Identity:
