@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from deploy.charts import readme, settings_schema
+from deploy.dashboards import DASHBOARDS, grafana
 
 ROOT = Path(__file__).resolve().parents[2]
 UMBRELLA = ROOT / "charts" / "tierflow"
@@ -27,5 +28,11 @@ GENERATED: Mapping[Path, Callable[[], str]] = {
     CHARTS["gateway"] / "values.schema.json": partial(
         settings_schema.page, CHARTS["gateway"] / "values.schema.json"
     ),
+    **{
+        CHARTS["gateway"] / "dashboards" / f"{dashboard.name}.json": partial(
+            grafana.page, dashboard
+        )
+        for dashboard in DASHBOARDS
+    },
 }
 """The text of each file."""

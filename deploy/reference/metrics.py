@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
@@ -27,6 +28,7 @@ from gateway.adapters.prometheus.endpoints import (
 )
 from gateway.adapters.prometheus.keys import KeyMetrics
 from gateway.adapters.prometheus.logs import LogMetrics
+from gateway.adapters.prometheus.process import ProcessMetrics
 from gateway.adapters.prometheus.requests import RequestTelemetry
 from gateway.adapters.prometheus.resumable import ResumableMetrics
 from gateway.adapters.prometheus.state import StateMetrics
@@ -83,6 +85,11 @@ def _of_requests() -> tuple[MetricsSection, ...]:
             "Connections",
             "The connections of callers and devices: docs/limits.md.",
             lambda: _registry_with(ConnectionMetrics),
+        ),
+        MetricsSection(
+            "The process",
+            "What runs, and since when.",
+            lambda: _registry_with(partial(ProcessMetrics, version="", started=0.0)),
         ),
         MetricsSection(
             "Conditions",

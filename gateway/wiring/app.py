@@ -17,9 +17,9 @@ from gateway.api.listeners import OperatorRoutes
 from gateway.serving.requests.drain import Drain
 from gateway.settings import Settings
 from gateway.wiring.connections import build_connections
-from gateway.wiring.parts import build_parts, plan_parts
+from gateway.wiring.parts import VERSION, build_parts, plan_parts
 from gateway.wiring.tls import TlsEnds
-from gateway.wiring.web import VERSION, fastapi_app, guarded, inference_routes, public_routes
+from gateway.wiring.web import fastapi_app, guarded, inference_routes, public_routes
 
 log = structlog.get_logger("tierflow.gateway")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from gateway.adapters.prometheus.endpoints import (
 )
 from gateway.adapters.prometheus.keys import KeyMetrics
 from gateway.adapters.prometheus.logs import LogMetrics
+from gateway.adapters.prometheus.process import ProcessMetrics
 from gateway.adapters.prometheus.requests import RequestTelemetry
 from gateway.adapters.prometheus.tls import TlsMetrics
 from gateway.api import error_handlers
@@ -62,6 +64,8 @@ from gateway.wiring.state import SharedState
 from gateway.wiring.tls import TlsEnds, tls_conditions
 from gateway.wiring.verification import VerificationParts, build_verification
 from k8s.discovery.discovery import DiscoveryScope
+
+VERSION = "0.1.0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +194,7 @@ async def build_parts(
     )
     registry.register(EndpointMetrics(endpoints.states, clock))
     registry.register(PoolMetrics(endpoints))
+    ProcessMetrics(registry, version=VERSION, started=time.time())
     tls = plan.tls
     state = SharedState(settings=settings, registry=registry, clock=clock, tls=tls.redis)
     registry.register(TlsMetrics(tls.watch.remaining))

@@ -45,11 +45,10 @@ from gateway.serving.speculation.chained import ChainedModelHandler
 from gateway.settings import Settings
 from gateway.settings.bounds import RequestLimits
 from gateway.wiring.console import MapView
-from gateway.wiring.parts import GatewayParts
+from gateway.wiring.parts import VERSION, GatewayParts
 from gateway.wiring.pools import composed_models
 from gateway.wiring.shared import build_inference
 
-VERSION = "0.1.0"
 MIB = 1024 * 1024
 MOST_BYTES = 256 * MIB
 BESIDE_BYTES = 128 * MIB

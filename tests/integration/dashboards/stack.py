@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -13,12 +13,15 @@ import httpx
 
 from tests.integration.agent import ASKED, FamilyEngine, config_for, start_agent
 from tests.integration.fleet import question
+from tests.keys import secret, static_keys
 from tests.servers import Server, eventually, metric_in, start_gateway, start_simulator
 
 EDGE, DRAFTED, LARGE = "rill-edge", "rill-cloud", "rill-large"
 """Served by two simulators, by an engine that verifies drafts, by a simulator with one place."""
 FLAGS = ("--allow-fault-control", "--decode-tokens-per-s", "400", "--max-model-len", "1024")
 STUCK = 2
+SAMPLED = {"collective": {"mode": "self-moa", "self_moa": {"model": EDGE, "samples": 3}}}
+"""A collective of one model's samples."""
 
 
 @dataclass
@@ -39,11 +42,18 @@ class Stack:
     def page(self, server: Server) -> str:
         return self.http.get(server.url + "/metrics").text
 
-    def ask(self, gateway: Server, model: str, stream: bool = False) -> httpx.Response:
-        body = question(model, stream=stream)
+    def ask(
+        self,
+        gateway: Server,
+        model: str,
+        stream: bool = False,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> httpx.Response:
+        body = question(model, stream=stream) | more
         if stream:
             body["stream_options"] = {"include_usage": True}
-        return self.http.post(gateway.url + "/v1/chat/completions", json=body)
+        return self.http.post(gateway.url + "/v1/chat/completions", json=body, headers=headers)
 
     def traffic(self) -> None:
         """Answers, streams, failing engines, a wrong model's name, a cascade; a drafting device,
@@ -58,6 +68,9 @@ class Stack:
                 self.http.delete(engine.url + "/simulator/faults")
             assert self.ask(gateway, "no-such-model").status_code == 404
             assert self.ask(gateway, "tierflow-cascade").status_code == 200
+            assert self.ask(gateway, "tierflow-collective", tierflow=SAMPLED).status_code == 200
+            keyed = {"authorization": f"Bearer {secret('caller')}"}
+            assert self.ask(gateway, EDGE, headers=keyed).status_code == 200
         drafted = self.http.post(
             self.agent.url + "/v1/chat/completions", json={"model": DRAFTED, **ASKED}
         )
@@ -127,7 +140,9 @@ def stack(folder: Path) -> Iterator[Stack]:
 
 
 def _config(engine: FamilyEngine, edge: list[Server], large: Server) -> dict[str, Any]:
-    config = config_for(engine, *edge) | {"keys": {"required": False}}
+    config = config_for(engine, *edge) | {
+        "keys": {"required": False, "static": static_keys({"caller": {}})}
+    }
     config["pools"]["large"] = {
         "tier": "cloud",
         "endpoints": [large.url],

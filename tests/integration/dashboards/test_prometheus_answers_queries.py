@@ -15,13 +15,19 @@ pytestmark = pytest.mark.integration
 QUERIES = pytest.mark.parametrize("query", queries(), ids=lambda query: query.name)
 POOLS = ("edge", "cloud", "large")
 AT_REST = {
+    "tierflow_cascade_kept_tokens_total",
+    "tierflow_collective_disagreements_total",
+    "tierflow_collective_quorum_misses_total",
+    "tierflow_mailbox_events_total",
+    "tierflow_pool_held",
     "tierflow_queued_requests",
+    "vllm:num_preemptions_total",
     "tierflow_speculation_active_sessions",
     "tierflow_shed_requests_total",
     "tierflow_log_lines_dropped_total",
 }
 """Zero in this stack: nobody waits for admission or is refused it, the device's answers have ended,
-and every line of the logs is written."""
+every line of the logs is written, samples agree, and no engine is short of memory."""
 
 
 @QUERIES
