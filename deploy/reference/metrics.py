@@ -26,7 +26,7 @@ from gateway.adapters.prometheus.endpoints import (
     MailboxMetrics,
     PoolMetrics,
 )
-from gateway.adapters.prometheus.keys import KeyMetrics
+from gateway.adapters.prometheus.keys import KeyEnds, KeyMetrics
 from gateway.adapters.prometheus.logs import LogMetrics
 from gateway.adapters.prometheus.process import ProcessMetrics
 from gateway.adapters.prometheus.requests import RequestTelemetry
@@ -168,7 +168,7 @@ def _of_operation() -> tuple[MetricsSection, ...]:
         MetricsSection(
             "Keys",
             "Callers' keys: docs/keys.md.",
-            lambda: _registry_with(KeyMetrics),
+            _keys,
         ),
         MetricsSection(
             "Certificates",
@@ -196,6 +196,12 @@ def _requests_and_endpoints() -> CollectorRegistry:
         # A section of its own has them.
         keys=KeyMetrics(CollectorRegistry()),
     )
+    return registry
+
+
+def _keys() -> CollectorRegistry:
+    registry = registry_of(KeyEnds(dict))
+    KeyMetrics(registry)
     return registry
 
 

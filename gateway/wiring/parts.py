@@ -28,7 +28,7 @@ from gateway.adapters.prometheus.endpoints import (
     MailboxMetrics,
     PoolMetrics,
 )
-from gateway.adapters.prometheus.keys import KeyMetrics
+from gateway.adapters.prometheus.keys import KeyEnds, KeyMetrics
 from gateway.adapters.prometheus.logs import LogMetrics
 from gateway.adapters.prometheus.process import ProcessMetrics
 from gateway.adapters.prometheus.requests import RequestTelemetry
@@ -198,6 +198,7 @@ async def build_parts(
     tls = plan.tls
     state = SharedState(settings=settings, registry=registry, clock=clock, tls=tls.redis)
     registry.register(TlsMetrics(tls.watch.remaining))
+    registry.register(KeyEnds(plan.keys.table.remaining))
 
     # From here on every part that is started is on the stack before the next one is.
     await tls.start(stack)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gateway.core.outcome import Outcome
@@ -80,3 +80,23 @@ class KeyMetrics(Collector):
                 return OTHER
             self._names.add(name)
         return name
+
+
+class KeyEnds(Collector):
+    """When keys end. `remaining` gives seconds by their names; the MAX_NAMES that end first are
+    shown."""
+
+    def __init__(self, remaining: Callable[[], Mapping[str, float]]) -> None:
+        self._remaining = remaining
+
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(
+            "tierflow_key_expires_seconds",
+            "Seconds until the key of this name ends, where it has an end; below zero once it has. "
+            "Of more than 100 those that end first.",
+            labels=["key"],
+        )
+        ends = sorted(self._remaining().items(), key=lambda each: each[1])
+        for name, seconds in ends[:MAX_NAMES]:
+            family.add_metric([name], seconds)
+        return [family]

@@ -34,6 +34,13 @@ class KeyTable:
         self._by_digest = by_digest
         self.made = self.made or made or bool(self.keys)
 
+    def remaining(self) -> Mapping[str, float]:
+        """Seconds until keys end, by their names; below zero once one has. Those without an end are
+        not in it."""
+        now = self._unix_time()
+        ends = {name: key.expires for name, key in self.keys.items()}
+        return {name: end - now for name, end in ends.items() if end is not None}
+
     def find(self, token: str) -> Identity | None:
         """Whose key it is; None for one that is unknown, revoked or expired.
 
