@@ -190,14 +190,15 @@ class DraftSource(Protocol):
     engine, before it begins too, and never waits; it gives False where they can't be told.
     Positions count the answer's tokens from 0. `prompt` brings the prompt's token ids as soon as
     the engine tells them, before the first `advance`, which brings each further batch of the
-    answer's ids. `close` is idempotent: the answer has ended, or its engine is given up.
+    answer's ids, and gives who made each of them first, as `protocol.headers` names them. `close`
+    is idempotent: the answer has ended, or its engine is given up.
     """
 
     def start(self, leave: LeaveDrafts) -> None: ...
 
     def prompt(self, ids: Sequence[int]) -> None: ...
 
-    def advance(self, ids: Sequence[int]) -> None: ...
+    def advance(self, ids: Sequence[int]) -> Sequence[str]: ...
 
     def close(self) -> None: ...
 

@@ -25,7 +25,7 @@ class Demands:
 
     `cascade_quality` is the share of the top tier's accuracy that a cascade is to keep,
     `resumable_s` how long a stream is to survive its connection, `priority` is from 0 to 9, the
-    most urgent.
+    most urgent. `marks`: a stream is to say who made its tokens.
     """
 
     max_tier: Tier | None = None
@@ -35,6 +35,7 @@ class Demands:
     cascade_quality: float | None = None
     resumable_s: int | None = None
     priority: int = NORMAL_PRIORITY
+    marks: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

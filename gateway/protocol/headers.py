@@ -40,7 +40,10 @@ ALL = frozenset(
 """Tierflow's own, of requests and of answers: those of an answer may come back with a request."""
 REQUEST_ID = "x-request-id"
 MARKS = "x-tierflow-marks"
-"""1: a device agent's stream has one origin in each chunk, and says which."""
+"""1: each chunk of a stream says who made its tokens first; a device agent's has one origin."""
+VERIFIER, PREDICTED, FROM_PROMPT = "verifier", "prediction", "prompt"
+"""Who makes a token, beside tiers by their names: the model that decides, a predicted text, and the
+prompt itself."""
 LOWEST_PRIORITY, NORMAL_PRIORITY, HIGHEST_PRIORITY = 0, 5, 9
 PRIORITIES = {"low": 2, "normal": NORMAL_PRIORITY, "high": 8}
 """The priorities that have a name."""

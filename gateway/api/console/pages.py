@@ -9,12 +9,11 @@ from importlib import resources
 from fastapi import FastAPI, Request, Response
 
 PREFIX = "/console/"
+SCRIPTS = ("api.js", "ask.js", "console.js", "dom.js", "map.js", "marks.js", "requests.js")
 KINDS = {
     "console.css": "text/css",
     "icon.svg": "image/svg+xml",
-    **dict.fromkeys(
-        ("api.js", "ask.js", "console.js", "dom.js", "map.js", "requests.js"), "text/javascript"
-    ),
+    **dict.fromkeys(SCRIPTS, "text/javascript"),
 }
 """The files by name, with their media types."""
 HEADERS = {

@@ -257,6 +257,10 @@ def _headers(path: str) -> dict[str, dict[str, Any]]:
         names.PRIVACY: _text("who may see the request", enum=["public", "owner", "private"]),
         names.SESSION: _name("requests of one session prefer the same endpoint"),
         names.PRIORITY: _text("whose turn is first", enum=[*PRIORITIES, *map(str, range(10))]),
+        names.MARKS: _text(
+            "1: chunks of a stream with drafts say who made their tokens, in `tierflow.by`",
+            enum=["0", "1"],
+        ),
         names.REQUEST_ID: _text("kept, sent to the engine, returned and logged"),
         "traceparent": _text("passed to the engine"),
         "tracestate": _text("passed to the engine"),

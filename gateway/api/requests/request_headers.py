@@ -124,6 +124,7 @@ def demands(headers: Mapping[str, str]) -> Demands:
         cascade_quality=values.cascade_quality,
         resumable_s=values.resumable_s,
         priority=values.priority,
+        marks=values.marks,
     )
 
 

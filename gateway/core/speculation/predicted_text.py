@@ -49,7 +49,8 @@ class PredictedText:
     drafts a step, at least one.
 
     `starts`: the answer is expected to begin as the text does; else the text is what it may quote.
-    `answer` are the ids so far. `accepted` counts tokens of the text that came where they were
+    `answer` are the ids so far, and `came` says of those of the last `advance` which came as they
+    were predicted. `accepted` counts tokens of the text that came where they were
     predicted, each once. A call of `advance` costs constant time for each of its ids, and gives at
     most REACH ids and some short branches; the index is built from the first difference on, in
     pieces.
@@ -59,6 +60,7 @@ class PredictedText:
     per_step: int
     starts: bool = True
     answer: list[int] = field(default_factory=list)
+    came: list[bool] = field(default_factory=list)
     accepted: int = 0
     _kept: bytearray = field(default_factory=bytearray)
     _alignments: list[Alignment] = field(default_factory=list)
@@ -89,8 +91,8 @@ class PredictedText:
     def advance(self, ids: Sequence[int]) -> list[DraftRun]:
         """Go on by the answer's next ids; gives what is to be offered anew."""
         lost = not self._alignments
-        for token in ids:
-            lost = not self._follow(token) or lost
+        self.came = [self._follow(token) for token in ids]
+        lost = lost or not all(self.came)
         if self._alignments and not lost:
             return self._extension()
         return self._realign()

@@ -50,6 +50,7 @@ class HeaderValues(Struct, frozen=True, kw_only=True):
     cascade_quality: float | None
     resumable_s: int | None
     priority: int
+    marks: bool
 
 
 def header_values(headers: Mapping[str, str]) -> HeaderValues:
@@ -64,6 +65,7 @@ def header_values(headers: Mapping[str, str]) -> HeaderValues:
         cascade_quality=_quality(headers.get(names.CASCADE_QUALITY)),
         resumable_s=_resumable_s(headers.get(names.RESUMABLE)),
         priority=_priority(headers.get(names.PRIORITY)),
+        marks=_marks(headers.get(names.MARKS, "0")),
     )
 
 
@@ -127,6 +129,12 @@ def _resumable_s(value: str | None) -> int | None:
     if not 1 <= seconds <= MAX_RESUMABLE_S:
         raise _wrong(names.RESUMABLE, f"whole seconds from 1 to {MAX_RESUMABLE_S}")
     return seconds
+
+
+def _marks(value: str) -> bool:
+    if value not in ("0", "1"):
+        raise _wrong(names.MARKS, "0 or 1")
+    return value == "1"
 
 
 def _priority(value: str | None) -> int:

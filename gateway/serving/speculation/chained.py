@@ -14,6 +14,7 @@ from gateway.core.speculation.job import DraftFacts, Job
 from gateway.core.streams.continuation import NEUTRAL
 from gateway.core.types import Endpoint, InferenceRequest
 from gateway.errors import GatewayError
+from gateway.protocol.headers import VERIFIER
 from gateway.protocol.virtual_models import AUTO, OF_TIER
 from gateway.serving.chain.chain import Chain
 from gateway.serving.chain.chains import Chains, ChainTurn, ChainWish
@@ -52,6 +53,7 @@ class ChainedModels:
             drafted=ChainedRequest(models=self, stages=self.stages[name], request=request),
             stream=request.stream,
             new_id=self.chains.new_id,
+            marks=request.demands.marks,
         )
 
 
@@ -160,9 +162,12 @@ class ChainSource:
         if self._chain is None:
             self._begin(ids)
 
-    def advance(self, ids: Sequence[int]) -> None:
-        if self._chain is not None:
-            self._chain.decide(ids)
+    def advance(self, ids: Sequence[int]) -> Sequence[str]:
+        if self._chain is None:
+            return [VERIFIER] * len(ids)
+        # Nobody drafts below the first: the places in the middle count from 1.
+        stages = (*self._turn.wish.through, VERIFIER)
+        return [stages[place - 1] for place in self._chain.decide(ids)]
 
     def close(self) -> None:
         self._end_early()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -21,7 +21,8 @@ _USAGE = b'"usage":'
 
 class DraftedStream:
     """An engine's stream as an `Answer` whose token ids its draft `source` gets. `shows_ids`: they
-    stay in the events; `usage_details` go into the event with the usage."""
+    stay in the events; `usage_details` go into the event with the usage. `marks`: each event with
+    tokens says who made them first."""
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class DraftedStream:
         source: DraftSource,
         shows_ids: bool,
         usage_details: UsageDetails,
+        marks: bool,
     ) -> None:
         self.status, self.headers = answer.status, answer.headers
         self._answer = answer
@@ -39,6 +41,7 @@ class DraftedStream:
         self._source = source
         self._shows_ids = shows_ids
         self._usage_details = usage_details
+        self._marks = marks
 
     async def read(self) -> bytes:
         while chunk := await self._answer.read():
@@ -55,7 +58,12 @@ class DraftedStream:
         self._answer.close()
 
     def _note(self, events: bytes) -> bytes:
-        self._drafts.note(events)
+        if self._marks:
+            events = b"".join(
+                _marked(event, self._drafts.note(event)) for event in each_event(events)
+            )
+        else:
+            self._drafts.note(events)
         shown = events if self._shows_ids else without_ids(events)
         if _USAGE in shown and (details := self._usage_details()):
             return b"".join(_with_usage(event, details) for event in each_event(shown))
@@ -129,17 +137,28 @@ class DraftedEvents:
         self._source = source
         self._prompt_told = False
 
-    def note(self, events: bytes) -> None:
-        """Whole events. What can't be read tells nothing."""
+    def note(self, events: bytes) -> Sequence[str]:
+        """Whole events; gives who made their tokens first. What can't be read tells nothing."""
         try:
             if not self._prompt_told and (found := PROMPT_IDS.search(events)):
                 self._prompt_told = True
                 self._source.prompt(numbers(found[1]))
             ids = [token for group in IDS.findall(events) for token in numbers(group)]
         except ValueError:
-            return
-        if ids:
-            self._source.advance(ids)
+            return ()
+        return self._source.advance(ids) if ids else ()
+
+
+def _marked(event: bytes, writers: Sequence[str]) -> bytes:
+    """The event with who made its tokens."""
+    data = payload(event) if writers else None
+    if data is None:
+        return event
+    try:
+        told: dict[str, Any] = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return event
+    return b"data: " + orjson.dumps({**told, "tierflow": {"by": list(writers)}}) + b"\n\n"
 
 
 def _with_usage(event: bytes, details: Mapping[str, int]) -> bytes:

@@ -42,7 +42,7 @@ class DraftedRequest(Protocol):
 class DraftedServer:
     """A `ModelServer` for one request: where an endpoint takes drafts, `drafted` leaves some there
     while the engine answers. `stream`: the answer is to be one. `new_id` gives session names that
-    nobody can guess."""
+    nobody can guess. `marks`: a stream's events say who made their tokens."""
 
     def __init__(
         self,
@@ -52,12 +52,14 @@ class DraftedServer:
         drafted: DraftedRequest,
         stream: bool,
         new_id: Callable[[], str],
+        marks: bool = False,
     ) -> None:
         self._server = server
         self._engines = engines
         self._drafted = drafted
         self._stream = stream
         self._new_id = new_id
+        self._marks = marks
 
     async def open(
         self, endpoint: Endpoint, path: str, headers: Mapping[str, str], body: bytes | None
@@ -92,6 +94,7 @@ class DraftedServer:
                 source=source,
                 shows_ids=shows_ids,
                 usage_details=details,
+                marks=self._marks,
             )
         return DraftedWhole(
             answer=answer,

@@ -12,6 +12,7 @@ from gateway.core.speculation.job import DraftFacts
 from gateway.core.speculation.predicted_text import PredictedText
 from gateway.core.types import Endpoint
 from gateway.errors import GatewayError
+from gateway.protocol.headers import PREDICTED, VERIFIER
 
 NOT_USED = "not-used: "
 TextIds = Callable[[Endpoint, str, str], Awaitable[Sequence[int]]]
@@ -73,12 +74,15 @@ class PredictionSource:
     def prompt(self, ids: Sequence[int]) -> None:
         """The text is offered whatever was asked."""
 
-    def advance(self, ids: Sequence[int]) -> None:
+    def advance(self, ids: Sequence[int]) -> Sequence[str]:
         self._tokens += len(ids)
-        if self._predicted is None or self._leave is None:
+        predicted, leave = self._predicted, self._leave
+        if predicted is None or leave is None:
             self._early += ids
-        elif runs := self._predicted.advance(ids):
-            self._leave(runs)
+            return [VERIFIER] * len(ids)
+        if runs := predicted.advance(ids):
+            leave(runs)
+        return [PREDICTED if came else VERIFIER for came in predicted.came]
 
     def close(self) -> None:
         if not self._closed:

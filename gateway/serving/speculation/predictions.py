@@ -52,4 +52,5 @@ class Predictions:
             drafted=PredictedRequest(text, outcome, self._engines.encode),
             stream=request.stream,
             new_id=self._new_id,
+            marks=request.demands.marks,
         )

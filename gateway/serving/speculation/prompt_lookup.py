@@ -13,6 +13,7 @@ from gateway.core.speculation.job import DraftFacts
 from gateway.core.speculation.lookup_rule import LookupRule
 from gateway.core.speculation.predicted_text import PredictedText
 from gateway.core.types import Endpoint, InferenceRequest
+from gateway.protocol.headers import FROM_PROMPT, VERIFIER
 from gateway.protocol.paths import CHAT, COMPLETIONS
 from gateway.serving.speculation.drafted_server import DraftedServer
 
@@ -41,6 +42,7 @@ class PromptLookups:
             drafted=LookupRequest(request.model, self.rules, outcome),
             stream=request.stream,
             new_id=self.new_id,
+            marks=request.demands.marks,
         )
 
 
@@ -87,12 +89,13 @@ class LookupSource:
     def prompt(self, ids: Sequence[int]) -> None:
         self._text = PredictedText(ids=ids, per_step=self._per_step, starts=False)
 
-    def advance(self, ids: Sequence[int]) -> None:
+    def advance(self, ids: Sequence[int]) -> Sequence[str]:
         if self._text is None or self._leave is None:
-            return
+            return [VERIFIER] * len(ids)
         if runs := self._text.advance(ids):
             self._offers += 1
             self._leave(runs)
+        return [FROM_PROMPT if came else VERIFIER for came in self._text.came]
 
     def close(self) -> None:
         text = self._text

@@ -232,7 +232,7 @@ def api_request(
         stop=body.stops,
         ignore_eos=body.ignore_eos or False,
     )
-    window, marks = _window(headers.get(WINDOW_HEADER, "auto")), _marks(headers.get(MARKS, "0"))
+    window = _window(headers.get(WINDOW_HEADER, "auto"))
     return ApiRequest(
         placement=placement,
         generation=GenerationRequest(
@@ -242,7 +242,7 @@ def api_request(
         stream=body.stream or False,
         usage=body.stream_options is not None and body.stream_options.include_usage is True,
         token_ids=body.return_token_ids or False,
-        marks=marks,
+        marks=headers.get(MARKS) == "1",
     )
 
 
@@ -288,9 +288,3 @@ def _window(text: str) -> int | None:
     if window > MAX_WINDOW:
         raise BadRequest(*wrong_header(WINDOW_HEADER, f"auto or 0 to {MAX_WINDOW}"))
     return window
-
-
-def _marks(text: str) -> bool:
-    if text not in ("0", "1"):
-        raise BadRequest(*wrong_header(MARKS, "0 or 1"))
-    return text == "1"

@@ -2,6 +2,7 @@
 
 import { Refused, call, events, keepToken, token } from "./api.js";
 import { $, count, duration, el, terms, tier } from "./dom.js";
+import { marked } from "./marks.js";
 
 const CHAT = "v1/chat/completions";
 const WAYS = {
@@ -186,17 +187,18 @@ async function ask() {
   say("", "");
   $("about-answer").replaceChildren();
   const began = performance.now();
-  const seen = { began, first: null, last: null, pieces: 0, usage: null, answer: null };
+  const seen = { began, first: null, last: null, pieces: 0, usage: null, answer: null, ids: [], by: [], model: "" };
   try {
     const answer = await call(CHAT, {
       kind: "caller",
       method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(body()),
+      headers: { "content-type": "application/json", "x-tierflow-marks": "1" },
+      body: JSON.stringify({ ...body(), return_token_ids: true }),
       signal: running.signal,
     });
     seen.answer = answer;
     await (answer.headers.get("content-type")?.startsWith("text/event-stream") ? readStream(answer, seen) : readWhole(answer, seen));
+    await showMarks(seen);
   } catch (error) {
     if (error.name === "AbortError") $("answer").append(" (stopped)");
     else needKey(error);
@@ -213,6 +215,10 @@ async function readStream(answer, seen) {
     const chunk = JSON.parse(event.data);
     if (chunk.error) throw new Refused(502, chunk.error);
     if (chunk.usage) seen.usage = chunk.usage;
+    seen.model = chunk.model ?? seen.model;
+    const ids = (chunk.choices ?? []).flatMap((choice) => choice.token_ids ?? []);
+    seen.ids.push(...ids);
+    seen.by.push(...(chunk.tierflow?.by ?? ids.map(() => "verifier")));
     const text = (chunk.choices ?? []).map((choice) => choice.delta?.content ?? "").join("");
     if (!text) continue;
     seen.last = performance.now();
@@ -229,6 +235,15 @@ async function readWhole(answer, seen) {
   $("answer").append(whole.choices.map((choice) => choice.message.content ?? "").join("\n"));
 }
 
+/** Mark the answer's text by who made it first, where anybody drafted. */
+async function showMarks(seen) {
+  const own = seen.answer.headers.get("x-tierflow-tier") ?? "verifier";
+  const made = await marked({ ids: seen.ids, by: seen.by, model: seen.model, own });
+  if (!made || made.text !== $("answer").textContent) return;
+  $("answer").replaceChildren(...made.parts);
+  seen.shares = made.shares;
+}
+
 function about(seen) {
   const header = (name) => seen.answer.headers.get(`x-tierflow-${name}`);
   const tokens = seen.usage?.completion_tokens ?? seen.pieces;
@@ -239,6 +254,7 @@ function about(seen) {
       ["Endpoint", header("endpoint")],
       ["Why there", header("reason")],
       ["Answer", count(tokens, "token")],
+      ...(seen.shares ?? []).map(([name, number]) => [`Written by ${name}`, el("span", {}, tier(name), ` ${count(number, "token")}`)]),
       ["First token after", seen.first && duration((seen.first - seen.began) / 1000)],
       ["Then a token in", duration(rest)],
       ["Whole", seen.last && duration((seen.last - seen.began) / 1000)],

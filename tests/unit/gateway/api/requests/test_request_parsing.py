@@ -82,6 +82,7 @@ def test_every_name_of_the_token_limit_is_known(name: str) -> None:
         ("x-tierflow-priority", "10"),
         ("x-tierflow-priority", "-1"),
         ("x-tierflow-priority", "²"),
+        ("x-tierflow-marks", "yes"),
     ],
 )
 def test_a_wrong_demand_names_its_header(header: str, value: str) -> None:
@@ -344,5 +345,5 @@ def test_a_header_of_ours_that_there_is_not_is_refused_with_the_nearest(
 
 
 def test_headers_of_answers_and_of_the_device_may_come_along() -> None:
-    for name in ("x-tierflow-tier", "x-tierflow-marks", "x-tierflow-verified-tokens"):
+    for name in ("x-tierflow-tier", "x-tierflow-draft-window", "x-tierflow-verified-tokens"):
         assert demands(read_headers([(name.encode(), b"edge")])) == Demands()

@@ -84,6 +84,17 @@ async def test_the_edge_begins_before_the_cloud_has_answered() -> None:
     assert chained.prompts() == [PROMPT]
 
 
+async def test_it_is_told_who_wrote_each_token_first() -> None:
+    chained = Chained()
+    source = chained.source()
+    assert source is not None
+    source.start(chained.leave)
+    source.prompt(PROMPT)
+    await until(lambda: chained.left)
+    assert source.advance([5, 9]) == ["edge", "verifier"]
+    await chained.end(source)
+
+
 async def test_what_the_cloud_says_of_the_prompt_goes_before_what_the_edge_read() -> None:
     chained = Chained()
     source = chained.source()

@@ -9,6 +9,7 @@ import pytest
 from gateway.core.ports import LeaveDrafts
 from gateway.core.speculation.eligibility import Fields
 from gateway.core.speculation.job import DraftFacts, DraftRun
+from gateway.core.streams.sse import objects
 from gateway.core.types import Endpoint
 from gateway.errors import EngineFailed
 from gateway.protocol.paths import CHAT
@@ -48,9 +49,10 @@ class Source:
     def prompt(self, ids: Sequence[int]) -> None:
         self.heard.append(ids)
 
-    def advance(self, ids: Sequence[int]) -> None:
+    def advance(self, ids: Sequence[int]) -> Sequence[str]:
         self.heard.append(ids)
         assert self._leave is not None and self._leave([(1, ids, [])])
+        return ["edge", *["verifier"] * (len(ids) - 1)]
 
     def close(self) -> None:
         self.closed = True
@@ -92,7 +94,9 @@ class Drafted:
 
 
 class Rig:
-    def __init__(self, script: Any, *, stream: bool, per_step: int = 4) -> None:
+    def __init__(
+        self, script: Any, *, stream: bool, per_step: int = 4, marks: bool = False
+    ) -> None:
         self.server, self.engines = FakeServer({"cloud:1": script}), Engines(per_step)
         self.drafted = Drafted()
         self.drafting = DraftedServer(
@@ -101,6 +105,7 @@ class Rig:
             drafted=self.drafted,
             stream=stream,
             new_id=lambda: "a" * 32,
+            marks=marks,
         )
 
     async def ask(self, **fields: Any) -> bytes:
@@ -135,6 +140,16 @@ async def test_the_caller_keeps_the_ids_that_it_asks_for() -> None:
     rig = Rig(stream(*EVENTS), stream=True)
     shown = await rig.ask(stream=True, return_token_ids=True)
     assert b'"token_ids":[1,2]' in shown and b'"prompt_token_ids":[7,8,9]' in shown
+
+
+async def test_a_stream_says_who_made_its_tokens_where_that_is_asked() -> None:
+    rig = Rig(stream(*EVENTS), stream=True, marks=True)
+    shown = await rig.ask(stream=True)
+    told = list(objects(shown, "cloud:1"))
+    by = [each["tierflow"]["by"] for each in told if "tierflow" in each]
+    assert by == [["edge", "verifier"], ["edge"]]
+    assert b'"token_ids":[' not in shown and shown.endswith(DONE)
+    assert b"tierflow" not in await Rig(stream(*EVENTS), stream=True).ask(stream=True)
 
 
 async def test_a_whole_answer_is_folded_out_of_a_stream() -> None:

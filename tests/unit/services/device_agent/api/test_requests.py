@@ -277,6 +277,7 @@ def test_a_header_that_two_could_read_differently_is_taken_once(name: str) -> No
         ("x-tierflow-priority", "10"),
         ("x-tierflow-cascade-quality", "1"),
         ("x-tierflow-resumable", "0.5"),
+        ("x-tierflow-marks", "yes"),
         ("x-tierflow-max-teir", "edge"),
     ],
 )
@@ -295,7 +296,6 @@ def test_a_header_that_the_gateway_would_refuse_is_refused_by_the_device_too(
         ("x-tierflow-draft-window", "65"),
         ("x-tierflow-draft-window", "9" * 5000),
         ("x-tierflow-draft-window", "-1"),
-        ("x-tierflow-marks", "yes"),
     ],
 )
 def test_a_header_of_the_device_with_another_value_is_named(header: str, value: str) -> None:
