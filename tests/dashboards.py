@@ -100,10 +100,14 @@ def variables(text: str) -> set[str]:
 
 
 def filled(text: str, anything: str = ".*", window: str = "10m") -> str:
-    """As Grafana sends it: `anything` for each variable that selects, a range for its own."""
+    """As Grafana sends it: `anything` for each variable that selects, a range for its own. Outside
+    of Kubernetes no series has a namespace."""
 
     def value(match: re.Match[str]) -> str:
-        return window if (match[1] or match[2]).startswith("__") else anything
+        name = match[1] or match[2]
+        if name == "namespace":
+            return ".*"
+        return window if name.startswith("__") else anything
 
     return _VARIABLE.sub(value, text)
 

@@ -262,7 +262,8 @@ class SpeculatingEngine:
                     session, position, ids, _ = message
                     self.drafts[session].append((position, ids))
                 else:
-                    writer.write(_framed({"received": len(self.drafts)}))
+                    came = len(self.drafts)
+                    writer.write(_framed({"received": came, "offered": came, "denied": 0}))
         except (ConnectionError, EOFError):
             pass
         finally:

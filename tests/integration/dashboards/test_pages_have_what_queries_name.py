@@ -16,8 +16,9 @@ from tests.integration.dashboards.prometheus import CONFIG
 from tests.integration.dashboards.stack import Stack
 
 pytestmark = pytest.mark.integration
-FROM_SCRAPING = {"exported_endpoint"}
-"""Where an operator gives targets an `endpoint`, Prometheus renames ours to this."""
+FROM_SCRAPING = {"exported_endpoint", "namespace"}
+"""Where an operator gives targets an `endpoint`, Prometheus renames ours to the first; targets in
+Kubernetes have the second."""
 
 
 def labels_on(pages: list[str]) -> dict[str, set[str]]:
@@ -47,7 +48,7 @@ def test_every_metric_is_on_a_page_with_the_labels_that_are_used(
 ) -> None:
     for selector in query.selectors:
         assert selector.metric in labels, selector.text
-        assert selector.labels <= labels[selector.metric], selector.text
+        assert selector.labels - FROM_SCRAPING <= labels[selector.metric], selector.text
         assert query.groupings - FROM_SCRAPING <= labels[selector.metric], query.expression
     assert query.legend_labels <= query.groupings
 

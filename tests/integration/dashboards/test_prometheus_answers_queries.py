@@ -18,6 +18,8 @@ AT_REST = {
     "tierflow_cascade_kept_tokens_total",
     "tierflow_collective_disagreements_total",
     "tierflow_collective_quorum_misses_total",
+    "tierflow_collective_rounds_bucket",
+    "tierflow_device_registrations_total",
     "tierflow_mailbox_events_total",
     "tierflow_pool_held",
     "tierflow_queued_requests",
@@ -26,8 +28,9 @@ AT_REST = {
     "tierflow_shed_requests_total",
     "tierflow_log_lines_dropped_total",
 }
-"""Zero in this stack: nobody waits for admission or is refused it, the device's answers have ended,
-every line of the logs is written, samples agree, and no engine is short of memory."""
+"""Zero in this stack: no device comes anew, nobody revises, waits for admission or is refused it,
+the device's answers have ended, every line of the logs is written, samples agree, and no engine is
+short of memory."""
 
 
 @QUERIES
