@@ -162,8 +162,8 @@ def public_routes(settings: Settings, parts: GatewayParts, rest: ASGIApp) -> ASG
 
 
 def _console(settings: Settings, parts: GatewayParts) -> APIRouter:
-    """For operators; and on a laptop, where neither keys nor an admin token are configured and
-    only the machine itself reaches the gateway, for everybody."""
+    """For operators; and on a laptop, where callers need no key and only the machine itself reaches
+    the gateway, for everybody."""
     apart, access = settings.operations.port is not None, parts.access.access
     clock = parts.shared.clock
     host = settings.operations.host if apart else settings.listen.host

@@ -33,7 +33,7 @@ def _nobody() -> bool:
 
 class AdminGate:
     """The gate before the operators' routes, a dependency of theirs. `digest`: the admin token's
-    SHA-256 in hex; None: nobody may, or everybody where `open` says so."""
+    SHA-256 in hex; None: nobody may. While `open` says so everybody may, without a token."""
 
     def __init__(self, digest: str | None, open: Callable[[], bool] = _nobody) -> None:
         self._digest = digest
@@ -43,9 +43,9 @@ class AdminGate:
         self, shown: HTTPAuthorizationCredentials | None = _credentials, address: str = _address
     ) -> None:
         """Raises Denied where nobody may, and Unauthenticated. Compares in constant time."""
+        if self._open():
+            return
         if self._digest is None:
-            if self._open():
-                return
             raise Denied(
                 "the admin API is off; set admin.token in the gateway's settings "
                 "(TIERFLOW_GATEWAY_ADMIN__TOKEN): 16 characters at least, or its SHA-256 in hex",

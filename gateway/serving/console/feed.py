@@ -8,7 +8,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 
+import structlog
+
 from gateway.core.ports import Clock
+
+log = structlog.get_logger("tierflow.console")
 
 KEPT = 256
 """Events that a console which comes, or comes back, is told at most."""
@@ -40,10 +44,14 @@ class Feed:
                 self._events.clear()
             if not self._events:
                 return
-        with suppress(Exception):
+        try:
+            made = make()
+        except Exception as error:
             # What can't be shown must not cost a request its end.
-            self._number += 1
-            self._events.append((self._number, make()))
+            log.warning("console_event_lost", error=type(error).__name__)
+            return
+        self._number += 1
+        self._events.append((self._number, made))
         for watch in self._watches:
             watch.wake()
 

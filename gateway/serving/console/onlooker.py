@@ -24,7 +24,8 @@ class ConsoleOnlooker:
     def session_ended(self, outcome: SessionOutcome) -> None:
         def made() -> bytes:
             request = outcome.request
-            summary = self._summary(request, request.request.model, request.status)
+            # What the device wrote is shown only once it proved a model's name.
+            summary = self._summary(request, request.model or "unknown", request.status)
             told = {
                 "device": outcome.device,
                 "drafted": outcome.drafted,

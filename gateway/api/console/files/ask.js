@@ -193,7 +193,7 @@ async function ask() {
       kind: "caller",
       method: "POST",
       headers: { "content-type": "application/json", "x-tierflow-marks": "1" },
-      body: JSON.stringify({ ...body(), return_token_ids: true }),
+      body: JSON.stringify({ ...body(), ...(withIds(body().model) ? { return_token_ids: true } : {}) }),
       signal: running.signal,
     });
     seen.answer = answer;
@@ -234,6 +234,9 @@ async function readWhole(answer, seen) {
   seen.usage = whole.usage;
   $("answer").append(whole.choices.map((choice) => choice.message.content ?? "").join("\n"));
 }
+
+/** Whether the answer's tokens are those of one model: a collective has several at work. */
+const withIds = (model) => model !== "tierflow-collective";
 
 /** Mark the answer's text by who made it first, where anybody drafted. */
 async function showMarks(seen) {

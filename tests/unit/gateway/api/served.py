@@ -30,8 +30,8 @@ async def served(
             yield client
 
 
-def without_admin(**more: Any) -> Settings:
-    """The settings of a gateway that has neither an admin token nor, unless these say so, keys."""
+def without_keys(**more: Any) -> Settings:
+    """The settings of a gateway that has neither keys nor an admin token, unless these say so."""
     built = Settings.model_validate(
         {"pools": {"edge": {"tier": "edge", "endpoints": [NOWHERE]}}, **more}
     )

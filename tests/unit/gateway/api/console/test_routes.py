@@ -15,7 +15,7 @@ from gateway.api.console.routes import PATH, ConsoleEvents, ConsoleSource
 from gateway.protocol.console import ConsoleMap
 from gateway.serving.console.feed import Feed
 from gateway.settings import Settings
-from tests.unit.gateway.api.served import ALONE, APART, SHARED, served, without_admin
+from tests.unit.gateway.api.served import ALONE, APART, SHARED, served, without_keys
 from tests.unit.gateway.fakes import StoppedClock
 from tests.unit.gateway.serving.devices.device_rig import until
 
@@ -27,8 +27,9 @@ def shown(token: str) -> Mapping[str, str]:
     return {"authorization": f"Bearer {token}"} if token else {}
 
 
-async def test_on_a_laptop_everybody_may_look() -> None:
-    async with served(without_admin()) as http:
+@pytest.mark.parametrize("admin", [{}, {"admin": {"token": ADMIN_TOKEN}}], ids=["none", "token"])
+async def test_on_a_laptop_everybody_may_look(admin: Mapping[str, Any]) -> None:
+    async with served(without_keys(**admin)) as http:
         answer = await http.get(f"{PATH}/map")
     assert answer.status_code == 200
     told = answer.json()
@@ -42,7 +43,7 @@ async def test_on_a_laptop_everybody_may_look() -> None:
 )
 @pytest.mark.parametrize("path", ["map", "events"])
 @pytest.mark.parametrize("token", ["", "another-token-than-that"])
-async def test_where_there_is_an_admin_token_it_is_needed(
+async def test_where_callers_need_keys_the_admin_token_is_needed(
     listeners: Mapping[str, Any], operations: bool, path: str, token: str
 ) -> None:
     async with served(listeners, operations=operations) as http:
@@ -55,8 +56,8 @@ async def test_where_there_is_an_admin_token_it_is_needed(
 @pytest.mark.parametrize(
     "settings",
     [
-        without_admin(keys={"required": True}),
-        without_admin(listen={"host": "0.0.0.0"}, keys={"required": False}),
+        without_keys(keys={"required": True}),
+        without_keys(listen={"host": "0.0.0.0"}, keys={"required": False}),
     ],
     ids=["keys", "beyond this machine"],
 )
