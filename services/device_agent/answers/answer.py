@@ -57,9 +57,9 @@ class AnswerReport:
     `logprob` is the sum of the natural log-probabilities of the unverified tokens, as the device's
     model has them at temperature 1. `degraded` says why the answer did not come as was asked
     for; None: it did. `placement`: on-device, device-edge, device-cloud or device-edge-cloud.
-    `model` writes what comes now. `middle_tokens` counts the verified tokens that tiers in the
-    middle wrote first. `stop_reason` is the stop text or the id of the token that ended the answer,
-    where it was none of the model's own ends.
+    `model` writes what comes now. `accepted_tokens` counts the verified tokens that the device
+    wrote first, `middle_tokens` those of tiers in the middle. `stop_reason` is the stop text or the
+    id of the token that ended the answer, where it was none of the model's own ends.
     """
 
     placement: str

@@ -88,7 +88,6 @@ class VerifiedAnswer:
             verified=verified,
         )
         self._drafted_before = report.drafted_tokens
-        self._accepted_before = report.accepted_tokens
         self._per_step = 0
         self._ended = False
         self._sends = False
@@ -186,7 +185,6 @@ class VerifiedAnswer:
     def _handle_done(self, frame: wire.Done) -> None:
         self._ended = True
         self._report.drafted_tokens = self._drafted_before + frame.drafted
-        self._report.accepted_tokens = self._accepted_before + frame.accepted
         self._report.finish_reason = "length" if frame.reason == "length" else "stop"
         self._report.stop_reason = frame.stop if frame.stop_token is None else frame.stop_token
         if frame.reason in ("error", "cancelled"):

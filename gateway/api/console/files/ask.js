@@ -28,7 +28,7 @@ const WAYS = {
   ]],
   "tierflow-cascade": ["the edge begins, and the cloud goes on where the edge is not sure", [
     "10 - 3 = ?",
-    "Run this code:\nr = 5\nk = 47\ny = k\nn = y\nprint(n)",
+    "Run this code:\ns = 1\ny = s + 3\nz = y - 1\nprint(z)",
     "f: l>c, n>j, h>e\ng: e>d, j>o, c>p\nWhat are f(l), g(c), f(n)?",
   ]],
   "tierflow-collective": ["devices answer together, and a server makes one answer of theirs", [
@@ -241,8 +241,9 @@ const withIds = (model) => model !== "tierflow-collective";
 /** Mark the answer's text by who made it first, where anybody drafted. */
 async function showMarks(seen) {
   const own = seen.answer.headers.get("x-tierflow-tier") ?? "verifier";
-  const made = await marked({ ids: seen.ids, by: seen.by, model: seen.model, own });
-  if (!made || made.text !== $("answer").textContent) return;
+  const text = $("answer").textContent;
+  const made = await marked({ text, ids: seen.ids, by: seen.by, model: seen.model, own });
+  if (!made) return;
   $("answer").replaceChildren(...made.parts);
   seen.shares = made.shares;
 }

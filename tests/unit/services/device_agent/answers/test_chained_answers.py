@@ -53,9 +53,15 @@ class Session:
         await soon(lambda: any((r.p, r.b) == (position, list(before)) for r in self.drafts))
 
     async def done(self, count: int) -> None:
-        await self.put(
-            wire.Done(s=self.frame.s, reason="length", prompt_tokens=3, completion_tokens=count)
+        done = wire.Done(
+            s=self.frame.s,
+            reason="length",
+            prompt_tokens=3,
+            completion_tokens=count,
+            # The device's drafts that came true, also where the edge had written the same before.
+            accepted=count,
         )
+        await self.put(done)
 
 
 Script = Callable[[Session], Awaitable[None]]
@@ -164,6 +170,7 @@ async def test_each_token_is_the_verifiers_and_is_marked_by_who_wrote_it(model: 
     report = answered.report
     assert (report.placement, report.degraded) == ("device-edge-cloud", None)
     assert (report.verified_tokens, report.middle_tokens) == (4, {"edge": 1})
+    assert report.accepted_tokens == 2, "what the edge wrote first counts once"
     assert report.to_json()["middle_tokens"] == {"edge": 1}
 
 
