@@ -82,7 +82,7 @@ export function setUpAsk() {
     el("pre", { id: "python", tabindex: "0" }),
     copier("python"),
   );
-  $("ask").replaceChildren(el("div", { class: "columns" }, form, answer));
+  $("asking").replaceChildren(el("div", { class: "columns" }, form, answer));
   readModels();
 }
 

@@ -36,7 +36,7 @@ function state(name, error) {
   if (name === "refused" || token("admin")) $("operators").hidden = true;
   if (name === "refused") signIn(error);
   if (name === "live") readModels();
-  for (const id of ["tiers", "requests"]) $(id).toggleAttribute("aria-busy", name !== "live");
+  for (const id of ["tiers", "request-list"]) $(id).toggleAttribute("aria-busy", name !== "live");
 }
 
 function signIn(error) {

@@ -40,11 +40,11 @@ function draw() {
   const rows = kept.filter(wanted);
   if (!rows.length) {
     const why = kept.length ? "None of the last requests is of that kind." : "No request has ended yet. Ask something.";
-    $("requests").replaceChildren(el("p", { class: "empty notice" }, why));
+    $("request-list").replaceChildren(el("p", { class: "empty notice" }, why));
     return;
   }
   const head = HEADINGS.map(([text, kind]) => el("th", { scope: "col", class: kind || null }, text));
-  $("requests").replaceChildren(
+  $("request-list").replaceChildren(
     el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows.map(row))),
   );
 }
