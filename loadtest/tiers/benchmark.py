@@ -47,8 +47,7 @@ class TiersBenchmark(Benchmark[TiersPlan]):
         results = [result for phase in self.plan.phases for result in self.measure_phase(phase)]
         self.write(report.tables(results), report.notes(self.natural, self.spoil(), len(self.long)))
         folder = self.settings.results
-        plots.plot_speeds(results, folder / "tiers-speeds.png")
-        plots.plot_spoiled(results, folder / "tiers-spoiled.png")
+        plots.plot(results, folder)
         self.progress(f"tables and plots are in {folder}")
         return report.figures(results)
 

@@ -36,8 +36,8 @@ PARTS: Mapping[str, Part] = {
     "ideal": Part(module="loadtest.speculation.ideal", keys=("ideal_share_worst", "step25_rtt50")),
 }
 """By name, in the order in which they run after the own part."""
-QUICK_PARTS = ("prediction", "capacity")
-"""Those that with the short plan fit into its minutes."""
+QUICK_PARTS = ("prediction",)
+"""Those that with the short plan fit into its minutes; the others have short plans of their own."""
 KEYS = (*OWN_KEYS, *(key for part in PARTS.values() for key in part.keys), MISMATCHES)
 """The keys of the final line, in this order."""
 

@@ -25,6 +25,13 @@ BAR = 0.4
 COLOURS = {"device-cloud": ACCENT, "device-edge-cloud": CANDIDATE}
 
 
+def plot(results: Sequence[WayResult], folder: Path) -> None:
+    """What of the results is drawn; the short plan spoils no drafts."""
+    plot_speeds(results, folder / "tiers-speeds.png")
+    if any(result.cell.kind == SPOILED for result in results):
+        plot_spoiled(results, folder / "tiers-spoiled.png")
+
+
 def plot_speeds(results: Sequence[WayResult], path: Path) -> Path:
     """Tokens per second by way: a row for each kind of steps, a panel for each round trip."""
     groups: dict[tuple[str, int], list[WayResult]] = {}

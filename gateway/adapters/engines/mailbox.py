@@ -25,7 +25,7 @@ MAX_BUFFER = 256 * 1024
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 COUNTS_EVERY_S = 5.0
 MAX_UNANSWERED = 3
-ROUND_TRIPS = 12
+ROUND_TRIPS = 4
 """Of so many round trips the shortest tells of the link: an engine that works looks into its
 mailbox once a step, which makes the others longer."""
 

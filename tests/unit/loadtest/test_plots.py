@@ -37,7 +37,8 @@ from loadtest.soak.plots import plot_growth
 from loadtest.speculation.comparisons import compare_link, server_spread
 from loadtest.speculation.plan import CO_LOCATED, DRAFTERS, NATURAL, DraftConfig, Variant
 from loadtest.speculation.plots import plot_ratios, plot_windows
-from loadtest.tiers.plots import plot_speeds, plot_spoiled
+from loadtest.tiers.plan import SPOILED
+from loadtest.tiers.plots import plot, plot_speeds, plot_spoiled
 from tests.unit.loadtest.rounds.cells import cells
 from tests.unit.loadtest.speculation.samples import LINK, measured
 from tests.unit.loadtest.tiers.answers import results
@@ -235,6 +236,13 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Figure]]:
     yield figures
     for figure in figures:
         close(figure)
+
+
+def test_a_short_run_of_the_tiers_draws_what_it_has(tmp_path: Path) -> None:
+    plot([result for result in results() if result.cell.kind != SPOILED], tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["tiers-speeds.png"]
+    plot(results(), tmp_path)
+    assert (tmp_path / "tiers-spoiled.png").exists()
 
 
 @pytest.mark.parametrize("name", PICTURES)
