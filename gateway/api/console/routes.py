@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.types import Receive, Scope, Send
@@ -33,6 +34,10 @@ _EVENTS: Responses = {
 }
 
 
+_OPEN_ON_A_LAPTOP: dict[str, Any] = {"security": [{}]}
+"""Beside the admin token: nothing, where the gate lets everybody in."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleSource:
     """What there is to see. `draining`: the gateway is about to stop."""
@@ -50,6 +55,7 @@ def console_router(gate: AdminGate, source: ConsoleSource) -> APIRouter:
         f"{PATH}/map",
         summary="What there is now: pools, endpoints, registered devices, what is degraded",
         responses=error_responses(*OF_OPERATORS),
+        openapi_extra=_OPEN_ON_A_LAPTOP,
     )
     async def shown_map() -> ConsoleMap:
         return source.map()
@@ -59,6 +65,7 @@ def console_router(gate: AdminGate, source: ConsoleSource) -> APIRouter:
         summary="The map as it changes, and requests as they end",
         response_class=Response,
         responses=error_responses(*OF_OPERATORS, "too_many_consoles", "draining") | _EVENTS,
+        openapi_extra=_OPEN_ON_A_LAPTOP,
     )
     async def events(request: Request) -> Response:
         if source.draining():
