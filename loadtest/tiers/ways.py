@@ -73,10 +73,13 @@ def verifier_of(way: Way) -> Way | None:
 
 
 def engines_of(way: Way, engines: Engines) -> Sequence[Process]:
-    """The engines that answer together, the committing one first; none for the device alone."""
+    """The engines that run while this way answers, the committing one first; none for the device
+    alone. A site that has an edge has it also where devices draft for the cloud past it: else two
+    tiers would be compared with three on an emptier machine."""
     if way == CO_LOCATED:
         return [engines.colocated] if engines.colocated is not None else []
-    tiers = [tier for tier in ("cloud", "edge") if tier in way.name]
+    passes_edge = way.name == "device-cloud"
+    tiers = [tier for tier in ("cloud", "edge") if tier in way.name or passes_edge]
     if way in (EDGE_ONLY, CLOUD_ONLY):
         return [engines.plain[tier] for tier in tiers]
     return [engines.drafting[tier].engine for tier in tiers]
